@@ -1,0 +1,87 @@
+"""Things found by name: algorithms and tasks.
+
+A registry is a dictionary, a decorator and one error message. Registering also makes the
+class known to gin under the same name, so that `epr.lmbda_warmup = 100` in a gin file binds the
+constructor argument of what `@algorithms.register("epr")` decorates. The class itself stays
+as written: calling it from Python ignores gin; `build` asks gin for the arguments that were not given.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any, Callable, Generic, Iterable, TypeVar
+
+import gin
+
+T = TypeVar("T")
+
+
+class UnknownNameError(ValueError):
+    """A name that is not registered; the message lists the nearest and all that are."""
+
+
+def near_misses(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The `count` entries of `known` closest in spelling to `name`, best first."""
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.4)
+
+
+class Registry(Generic[T]):
+    """Classes of one kind, by name.
+
+    >>> shapes = Registry("shape")
+    >>> shapes.get("circle")
+    Traceback (most recent call last):
+    ...
+    lambdapress.framework.registry.UnknownNameError: Unknown shape 'circle' (available: none yet)
+    """
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._classes: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """A class decorator that files the class under `name`, here and with gin.
+
+        Raises:
+          ValueError: when another class already has that name.
+        """
+
+        def decorate(cls: type[T]) -> type[T]:
+            known = self._classes.get(name)
+            if known is not None and known.__qualname__ != cls.__qualname__:
+                raise ValueError(
+                    f"{self.kind} {name!r} is registered already, by {known.__module__}."
+                    f"{known.__qualname__}; choose another name for {cls.__module__}.{cls.__qualname__}."
+                )
+            gin.register(name, module=f"lambdapress.{self.kind}s")(cls)
+            cls.name = name  # pyright: ignore[reportAttributeAccessIssue]
+            self._classes[name] = cls
+            return cls
+
+        return decorate
+
+    def get(self, name: str) -> type[T]:
+        """The class filed under `name`.
+
+        Raises:
+          UnknownNameError: for any other name; the message lists what there is.
+        """
+        try:
+            return self._classes[name]
+        except KeyError:
+            near = near_misses(name, self._classes)
+            hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+            listed = ", ".join(self.names()) or "none yet"
+            raise UnknownNameError(f"Unknown {self.kind} {name!r} ({hint}available: {listed})") from None
+
+    def build(self, name: str, **arguments: Any) -> T:
+        """An instance of the class filed under `name`, its other arguments as bound in gin."""
+        return gin.get_configurable(self.get(name))(**arguments)
+
+    def names(self) -> list[str]:
+        return sorted(self._classes)
+
+    def summary(self, name: str) -> str:
+        """The first line of the class's docstring."""
+        return (inspect.getdoc(self.get(name)) or "").partition("\n")[0]

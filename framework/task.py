@@ -1,0 +1,43 @@
+"""What a task is: data, a model, how it is trained, and one number that says how good it is."""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar, Sequence
+
+import tensorflow as tf
+
+from .registry import Registry
+
+
+class Task(abc.ABC):
+    """One benchmark. Holds hyper-parameters (bound by gin) and a cache of its data, nothing else.
+
+    A trial calls, in this order: `build_model`, then (on the compressible clone) `train`, then
+    `evaluate` on the compressible model and again on the model that was read back from the file.
+
+    Class attributes:
+      name: set by the registry.
+      metric: what `evaluate` returns, such as `accuracy`; always in [0, 1], higher is better.
+    """
+
+    name: ClassVar[str] = ""
+    metric: ClassVar[str] = "accuracy"
+
+    @abc.abstractmethod
+    def build_model(self) -> tf.keras.Model:
+        """A new plain model, built (its weights exist). Weights depend on the global seed alone."""
+
+    @abc.abstractmethod
+    def train(self, model: tf.keras.Model, callbacks: Sequence[tf.keras.callbacks.Callback] = ()) -> None:
+        """Trains `model` in place; its `losses` (the rate among them) are added to the task's loss.
+
+        `callbacks` get Keras's calls; `params["epochs"]` and `params["steps"]` are set.
+        """
+
+    @abc.abstractmethod
+    def evaluate(self, model: tf.keras.Model) -> float:
+        """The metric of `model` on the whole evaluation split, deterministic."""
+
+
+tasks: Registry[Task] = Registry("task")
