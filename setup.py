@@ -1,0 +1,90 @@
+"""Metadata of lambdapress, and the map from its import name onto the folders at the root.
+
+`framework/` is imported as `lambdapress.framework`, and so on; `lambdapress` itself is an implicit
+namespace. A user's own `tasks.py` can so never be mistaken for ours.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+ROOMS = ("framework", "algorithms", "tasks", "sweeps", "gin_configs")
+
+
+def packages() -> dict[str, str]:
+    """Import name to folder, for every package of every room."""
+    found = {f"lambdapress.{room}": room for room in ROOMS}
+    for room in ROOMS:
+        for inner in find_packages(str(ROOT / room)):
+            found[f"lambdapress.{room}.{inner}"] = f"{room}/{inner.replace('.', '/')}"
+    return found
+
+
+def description() -> str:
+    readme = ROOT / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+
+
+setup(
+    name="lambdapress",
+    version="0.1.0",
+    description="Rate-accuracy sweeps of weight-compression algorithms for Keras models",
+    long_description=description(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.9,<3.12",
+    packages=sorted(packages()),
+    package_dir=packages(),
+    package_data={"lambdapress.gin_configs": ["**/*.gin", "**/*.csv"]},
+    include_package_data=False,
+    zip_safe=False,
+    install_requires=[
+        "tensorflow>=2.14,<2.15",
+        "tensorflow-compression==2.14.1",
+        "tf-models-official==2.14.2",
+        "tensorflow-datasets>=4.9.3",
+        "tensorflow-metadata<1.17",  # 1.17 and later break tensorflow-datasets under TF 2.14's protobuf
+        "importlib_resources",  # tensorflow-datasets imports it without declaring it
+        "gin-config>=0.5",
+        "numpy<2",
+        "pandas>=2",
+        "matplotlib>=3.7",
+        "scikit-learn>=1.3",
+        "rich>=13",
+        "click>=8.1",
+        "filelock>=3.12",
+        "pebble>=5",
+        "msgpack>=1.0.5",
+        "typeguard>=4",
+    ],
+    extras_require={
+        "dev": [
+            "pytest>=8.3",
+            "pytest-timeout>=2.3",
+            "hypothesis>=6.100",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
+            "ipykernel>=6.29",
+            "ruff>=0.6",
+            "pyright[nodejs]>=1.1.400",
+            "build>=1.2",
+            # To build what has no wheel without fetching anything that the lock file does not name.
+            "setuptools>=70.1",
+            "setuptools-scm>=8",
+            "wheel",
+        ]
+    },
+    entry_points={
+        "console_scripts": ["lambdapress = lambdapress.sweeps.cli:main"],
+        "lambdapress.algorithms": ["builtin = lambdapress.algorithms"],
+        "lambdapress.tasks": ["builtin = lambdapress.tasks"],
+    },
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.9",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
