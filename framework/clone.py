@@ -1,0 +1,284 @@
+"""A second copy of any Keras model, built or pretrained, that shares no weight with the first.
+
+Keras has no such copy: `clone_model` refuses subclassed models, stops at nested ones and drops
+weights; `copy.deepcopy` goes through serialisation, which wants every class registered. Here the
+model's object graph itself is copied. Every layer gets an empty shell of its own class first, then
+each shell is filled with a deep copy of its original's attributes in which layers and variables
+stand for their copies. So the clone has the same classes, attributes (`.backbone`), sharing of
+layers, names, values and losses, whatever the way in which the model was put together.
+
+This module and `parametrize.py` are the two that know Keras 2.14's private attributes.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import types
+import weakref
+from typing import Any, Callable, Iterator, Mapping, cast
+
+import tensorflow as tf
+from keras.src.engine import functional, node
+from keras.src.mixed_precision import autocast_variable
+from keras.src.utils import object_identity
+
+Memo = dict[int, Any]
+
+# What `compile` and `fit` leave on a model. It belongs to the original (its optimizer's slots are
+# for the original's variables), so a clone is uncompiled, as a model fresh from its constructor.
+_COMPILED = {
+    "_compile_config",
+    "_compiled_trainable_state",
+    "_is_compiled",
+    "_jit_compile",
+    "_predict_counter",
+    "_pss_evaluation_shards",
+    "_run_eagerly",
+    "_steps_per_execution",
+    "_steps_per_execution_tuner",
+    "_test_counter",
+    "_train_counter",
+    "_training_state",
+    "compiled_loss",
+    "compiled_metrics",
+    "history",
+    "loss",
+    "optimizer",
+    "predict_function",
+    "stop_training",
+    "test_function",
+    "train_function",
+    "train_tf_function",
+}
+# Objects that belong to the process or to the original alone and are shared or made anew.
+_SHARED = (tf.distribute.Strategy, types.ModuleType, tf.TypeSpec, tf.DType)
+
+
+class CloneError(ValueError):
+    """A model holds something that cannot be copied; the message says which layer and attribute."""
+
+
+def clone(model: tf.keras.Model) -> tf.keras.Model:
+    """Returns an uncompiled copy of `model`: same classes, structure, values; no weight in common.
+
+    Variables are created in the current `tf.distribute` scope or, outside of one, in the scope in
+    which the model was created.
+
+    Raises:
+      CloneError: when an attribute of a layer cannot be copied.
+    """
+    with scope_of(model):
+        return _clone(model)
+
+
+def scope_of(model: tf.keras.Model):
+    """The strategy scope in which variables that go with `model` belong."""
+    strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else model.distribute_strategy
+    return strategy.scope()
+
+
+def layers_of(model: tf.keras.layers.Layer) -> list[tf.keras.layers.Layer]:
+    """`model` and every layer reachable from it, each once, in tracking order."""
+    unique = {id(layer): layer for layer in model._flatten_layers()}
+    return list(unique.values())
+
+
+def _clone(model: tf.keras.Model) -> tf.keras.Model:
+    layers = layers_of(model)
+    memo: Memo = {id(layer): object.__new__(type(layer)) for layer in layers}
+    for layer in layers:
+        for variable in layer._trainable_weights + layer._non_trainable_weights:
+            if id(variable) not in memo:
+                memo[id(variable)] = copy_variable(variable)
+    _keep_foreign_nodes(layers, memo)
+    for layer in layers:
+        _fill(memo[id(layer)], layer, memo)
+    for layer in layers:
+        shell = memo[id(layer)]
+        _renumber_tensors(shell)
+        if isinstance(shell, tf.keras.Model):
+            shell.__dict__["_checkpoint"] = tf.train.Checkpoint(root=weakref.ref(shell))
+    # `memo` is keyed by id: `layers` keeps the originals alive until here.
+    return memo[id(model)]
+
+
+def copy_variable(variable: tf.Variable, value: Any = None, **changes: Any) -> tf.Variable:
+    """A new variable like `variable`, with the same value or with `value`.
+
+    Keeps name, dtype, trainability, constraint, distribution and automatic casting.
+    """
+    properties: dict[str, Any] = {
+        "trainable": variable.trainable,
+        "name": variable.name.partition(":")[0],
+        "dtype": variable.dtype,
+        "constraint": variable.constraint,
+        "synchronization": variable.synchronization,
+        "aggregation": variable.aggregation,
+        "shape": variable.shape,
+        **changes,
+    }
+    created = tf.Variable(variable.read_value() if value is None else value, **properties)
+    if is_autocast(variable):
+        created = autocast_variable.create_autocast_variable(created)
+    return cast(tf.Variable, created)
+
+
+def is_autocast(variable: tf.Variable) -> bool:
+    """Whether Keras casts the variable to the layer's compute dtype (mixed precision)."""
+    return isinstance(variable, autocast_variable.AutoCastVariable)
+
+
+def _keep_foreign_nodes(layers: list[tf.keras.layers.Layer], memo: Memo) -> None:
+    """Calls that tie these layers to other models stay those of the original.
+
+    A layer remembers every functional model that it was used in. Following those would copy
+    models that nobody asked for.
+    """
+    for layer in layers:
+        for call in _nodes(layer):
+            parents = [history.layer for history in (t._keras_history for t in call.keras_inputs)]
+            if any(id(other) not in memo for other in [call.layer, *parents]):
+                memo[id(call)] = call
+
+
+def _nodes(layer: tf.keras.layers.Layer) -> Iterator[Any]:
+    yield from layer._inbound_nodes
+    yield from layer._outbound_nodes
+
+
+def _fill(shell: tf.keras.layers.Layer, layer: tf.keras.layers.Layer, memo: Memo) -> None:
+    is_model = isinstance(layer, tf.keras.Model)
+    state = dict(layer.__getstate__())
+    fresh = vars(tf.keras.Model()) if is_model else {}
+    filled: dict[str, Any] = {}
+    for name, value in state.items():
+        if is_model and name in _COMPILED:
+            if name in fresh:
+                filled[name] = fresh[name]
+            continue
+        if name in ("_checkpoint", "_obj_reference_counts_dict"):
+            continue
+        if name.startswith("_self_unconditional"):
+            value = _without(value, _COMPILED if is_model else set())
+        try:
+            filled[name] = _copy_value(value, memo)
+        except CloneError:
+            raise
+        except Exception as error:
+            raise CloneError(
+                f"Cannot clone layer {layer.name!r} ({type(layer).__name__}): its attribute {name!r}, a "
+                f"{type(value).__name__}, cannot be copied ({type(error).__name__}: {error}). Give that "
+                "object a __deepcopy__ method, or set the attribute after cloning."
+            ) from error
+    shell.__setstate__(filled)
+    counts = object_identity.ObjectIdentityDictionary()
+    for tracked, count in state.get("_obj_reference_counts_dict", {}).items():
+        if id(tracked) in memo:
+            counts[memo[id(tracked)]] = count
+    shell.__dict__["_obj_reference_counts_dict"] = counts
+
+
+def _without(dependencies: Any, names: set[str]) -> Any:
+    """Keras's list or dictionary of tracked objects less those called `names`."""
+    if isinstance(dependencies, list):
+        return [reference for reference in dependencies if reference.name not in names]
+    return {name: value for name, value in dependencies.items() if name not in names}
+
+
+def _copy_value(value: Any, memo: Memo) -> Any:
+    if id(value) in memo:
+        return memo[id(value)]
+    if isinstance(value, _SHARED) or (tf.is_tensor(value) and not hasattr(value, "numpy")):
+        return value
+    if type(value) in (list, tuple, dict) and any(map(callable, _leaves(value))):
+        if isinstance(value, dict):
+            return {key: _copy_value(item, memo) for key, item in value.items()}
+        return type(value)(_copy_value(item, memo) for item in value)
+    if callable(value) and not isinstance(value, tf.Module):
+        return rebind(value, memo)
+    return copy.deepcopy(value, memo)
+
+
+def _leaves(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value)
+
+
+def rebind(function: Any, replacements: Mapping[int, Any]) -> Any:
+    """`function` with the objects that it holds replaced: in closures, partials and bound methods.
+
+    Keras keeps a kernel's regularisation loss as a function that closes over the kernel; a copy of the
+    layer must lose its own kernel instead.
+
+    Args:
+      function: any callable. One that holds nothing of `replacements` comes back as it is.
+      replacements: by `id` of the object to replace.
+    """
+    return _rebind(function, replacements, set())
+
+
+def _rebind(function: Any, replacements: Mapping[int, Any], seen: set[int]) -> Any:
+    if id(function) in replacements:
+        return replacements[id(function)]
+    if id(function) in seen:  # functions that refer to each other
+        return function
+    if hasattr(function, "rebind"):
+        return function.rebind(replacements)
+    seen = seen | {id(function)}
+    if isinstance(function, functools.partial):
+        arguments = [_rebound(argument, replacements, seen) for argument in function.args]
+        keywords = {key: _rebound(value, replacements, seen) for key, value in function.keywords.items()}
+        return functools.partial(_rebind(function.func, replacements, seen), *arguments, **keywords)
+    if isinstance(function, types.MethodType):
+        return types.MethodType(function.__func__, _rebound(function.__self__, replacements, seen))
+    if isinstance(function, types.FunctionType):
+        return _rebind_closure(function, replacements, seen) if function.__closure__ else function
+    if isinstance(function, (types.BuiltinFunctionType, type)):
+        return function
+    return copy.deepcopy(function, cast(Memo, replacements))
+
+
+def _rebound(value: Any, replacements: Mapping[int, Any], seen: set[int]) -> Any:
+    if id(value) in replacements:
+        return replacements[id(value)]
+    if isinstance(value, (functools.partial, types.FunctionType, types.MethodType)):
+        return _rebind(value, replacements, seen)
+    return value
+
+
+def _rebind_closure(function: types.FunctionType, replacements: Mapping[int, Any], seen: set[int]) -> Any:
+    cells, changed = [], False
+    for cell in function.__closure__ or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:  # an empty cell: a name that is assigned later
+            cells.append(cell)
+            continue
+        replaced = _rebound(content, replacements, seen)
+        changed |= replaced is not content
+        cells.append(cell if replaced is content else types.CellType(replaced))
+    if not changed:
+        return function
+    rebound = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(cells)
+    )
+    rebound.__kwdefaults__ = function.__kwdefaults__
+    rebound.__dict__.update(function.__dict__)
+    return rebound
+
+
+def _renumber_tensors(layer: tf.keras.layers.Layer) -> None:
+    """Functional models find symbolic tensors by `id`, which the copies have their own of."""
+    for call in layer._inbound_nodes:
+        if not isinstance(call, node.Node) or call.layer is not layer:
+            continue
+        call._keras_inputs_ids_and_indices = [
+            (str(id(argument)), index)
+            for index, argument in enumerate(call._flat_arguments)
+            if node.is_keras_tensor(argument)
+        ]
+        call.flat_input_ids = [str(id(tensor)) for tensor in call._keras_inputs]
+        call.flat_output_ids = [str(id(tensor)) for tensor in tf.nest.flatten(call.outputs)]
+    if isinstance(layer, functional.Functional) and layer.__dict__.get("_graph_initialized", True):
+        if getattr(layer, "_nodes_by_depth", None):
+            layer._compute_tensor_usage_count()
