@@ -48,7 +48,7 @@ setup(
         "importlib_resources",  # tensorflow-datasets imports it without declaring it
         "gin-config>=0.5",
         "numpy<2",
-        "pandas>=2",
+        "pandas>=2,<3",
         "matplotlib>=3.7",
         "scikit-learn>=1.3",
         "rich>=13",

@@ -1,0 +1,38 @@
+# Every target works on a fresh clone: it makes .venv first, from requirements.lock (.ci/venv says how).
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types lock venv clean
+
+PYTHON := .venv/bin/python
+UV := uv
+ARGS :=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: venv ## a sweep on real handwriting: prints the table, writes the plot
+	@.venv/bin/lambdapress sweep sweeps/digits.gin --out runs
+
+test: venv ## the tests; ARGS="-k entropy" picks some
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: venv ## ruff: rules and format
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+format: venv ## ruff: mends what it can
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+types: venv ## pyright on the package
+	@$(PYTHON) -m pyright
+
+lock: ## requirements.lock anew from setup.py, with as few changes as can be; ARGS=--upgrade for the newest
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile setup.py --extra dev --universal \
+		--python-version 3.9 --generate-hashes --no-emit-index-url --quiet $(ARGS) -o requirements.lock
+
+venv: ## .venv with everything that the lock file names
+	@sh .ci/venv
+
+clean: ## removes .venv and everything that was built; runs/ stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
