@@ -211,7 +211,8 @@ def rebind(function: Any, replacements: Mapping[int, Any]) -> Any:
     layer must lose its own kernel instead.
 
     Args:
-      function: any callable. One that holds nothing of `replacements` comes back as it is.
+      function: any callable. A function that holds nothing of `replacements` comes back as it is;
+        another object with `__call__` rebinds itself if it has a `rebind` method, and is copied if not.
       replacements: by `id` of the object to replace.
     """
     return _rebind(function, replacements, set())
@@ -228,9 +229,15 @@ def _rebind(function: Any, replacements: Mapping[int, Any], seen: set[int]) -> A
     if isinstance(function, functools.partial):
         arguments = [_rebound(argument, replacements, seen) for argument in function.args]
         keywords = {key: _rebound(value, replacements, seen) for key, value in function.keywords.items()}
-        return functools.partial(_rebind(function.func, replacements, seen), *arguments, **keywords)
+        inner = _rebind(function.func, replacements, seen)
+        before = [function.func, *function.args, *function.keywords.values()]
+        after = [inner, *arguments, *keywords.values()]
+        if all(x is y for x, y in zip(before, after)):
+            return function
+        return functools.partial(inner, *arguments, **keywords)
     if isinstance(function, types.MethodType):
-        return types.MethodType(function.__func__, _rebound(function.__self__, replacements, seen))
+        owner = _rebound(function.__self__, replacements, seen)
+        return function if owner is function.__self__ else types.MethodType(function.__func__, owner)
     if isinstance(function, types.FunctionType):
         return _rebind_closure(function, replacements, seen) if function.__closure__ else function
     if isinstance(function, (types.BuiltinFunctionType, type)):

@@ -1,0 +1,232 @@
+"""The three forms of a model and the ways between them.
+
+    plain ──to_compressible──▶ compressible ──to_compressed──▶ compressed ──to_plain──▶ plain
+
+A form is a type: `isinstance(model, Compressible)`, and also of the class that the model had. Every
+way makes a clone; the model passed in is untouched. Clones are uncompiled: compile them as you
+would the original.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional
+
+import tensorflow as tf
+
+from .algorithm import Algorithm
+from .clone import clone, scope_of
+from .parametrize import (
+    Projected,
+    Stored,
+    StoredOnce,
+    change_slot,
+    iterate_references,
+    mark,
+    put_slot,
+    redirect_losses,
+    remove_slots,
+    slots_of,
+)
+from .rules import Rules, assign
+from .weights import weights_of
+
+DECODE = ("each_call", "once")
+
+
+class Compressible:
+    """Mixed into the class of a compressible model.
+
+    Attributes:
+      lmbda: non-trainable float32 variable, the weight λ of the rate. `model.losses` carries
+        λ·rate/num_params, a term a weight.
+    """
+
+    lmbda: tf.Variable
+
+
+class Compressed:
+    """Mixed into the class of a compressed model."""
+
+
+class FormError(ValueError):
+    """A model that is not in the form that a function needs; the message says how to get there."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RateLoss:
+    """λ·rate/num_params of one weight, as a loss of its layer."""
+
+    layer: tf.keras.layers.Layer
+    path: str
+    lmbda: tf.Variable
+    num_params: int
+
+    def __call__(self) -> Optional[tf.Tensor]:
+        slot = vars(self.layer)["_lambdapress_slots"][self.path]
+        rate = slot.penalty()
+        return None if rate is None else self.lmbda * rate / float(self.num_params)
+
+
+def form_of(model: tf.keras.Model) -> str:
+    """`plain`, `compressible` or `compressed`; that of its layers, for a part of a model."""
+    forms = {slot.form for slot in slots_of(model)}
+    return forms.pop() if forms else "plain"
+
+
+def to_compressible(
+    model: tf.keras.Model, rules: Optional[Rules] = None, lmbda: float = 1.0
+) -> tf.keras.Model:
+    """A clone in which training variables stand in the place of each chosen weight.
+
+    It is an ordinary Keras model: compile and fit it with your own loss, callbacks and strategy.
+    Its `losses` carry the rate, so that training minimises loss + λ·rate/num_params.
+
+    Args:
+      model: built, in any form. Layers in a compressible or compressed model keep their latents and
+        steps where `rules` is None, so that training goes on where it was.
+      rules: an algorithm, or `(pattern, algorithm or None)` pairs over weight paths; see
+        `rules.assign`. Needed for a plain model.
+      lmbda: λ, at least 0; `model.lmbda.assign` changes it later.
+
+    Raises:
+      FormError: for a model that is not built, a plain one without rules, or a negative λ.
+      RuleError: for rules that do not fit the model.
+      CloneError: for a model that cannot be copied.
+    """
+    if not lmbda >= 0:
+        raise FormError(f"lmbda is the weight of the rate and cannot be below 0, got {lmbda!r}.")
+    if form_of(_built(model)) != "plain":
+        if rules is None:
+            return _continue_training(model, lmbda)
+        model = to_plain(model)
+    if rules is None:
+        raise FormError("A plain model needs rules: an algorithm, or (pattern, algorithm) pairs.")
+    copied = clone(model)
+    num_params = copied.count_params()
+    weights = weights_of(copied)
+    algorithms = assign(rules, weights)
+    chosen = [weight for weight in weights if weight.spec.path in algorithms]
+    with scope_of(copied):
+        for weight in chosen:
+            algorithm = algorithms[weight.spec.path]
+            tensors = algorithm.init(tf.cast(weight.variable.read_value(), weight.spec.dtype), weight.spec)
+            put_slot(weight, algorithm, tensors, Projected, trainable=weight.variable.trainable)
+        redirect_losses(copied, dict(iterate_references(chosen)))
+        _add_rate(copied, lmbda, num_params)
+    mark(copied, Compressible)
+    return copied
+
+
+def _continue_training(model: tf.keras.Model, lmbda: float) -> tf.keras.Model:
+    copied = clone(model)
+    with scope_of(copied):
+        for slot in slots_of(copied):
+            if isinstance(slot, Stored):
+                tensors = slot.algorithm.restore(slot.tensors(), slot.spec)
+                change_slot(slot, tensors, Projected, trainable=slot.plain["trainable"])
+        _drop_rate(copied)
+        _add_rate(copied, lmbda, _num_params(copied))
+    mark(copied, Compressible)
+    return copied
+
+
+def to_compressed(
+    model: tf.keras.Model, rules: Optional[Rules] = None, decode: str = "each_call"
+) -> tf.keras.Model:
+    """A clone that holds encoded tensors in the place of each compressed weight, and no float copy.
+
+    Args:
+      model: built, in any form. A plain one is compressed post training by `rules`.
+      rules: as in `to_compressible`; only for a plain model.
+      decode: `each_call` decodes a weight each time that a call of the model needs it; `once` keeps what
+        the first call decodes, for speed.
+
+    Raises:
+      FormError, RuleError, CloneError: as `to_compressible`.
+    """
+    if decode not in DECODE:
+        raise FormError(f"decode is one of {', '.join(DECODE)}, got {decode!r}.")
+    form = form_of(_built(model))
+    if form == "plain":
+        if rules is None:
+            raise FormError("A plain model needs rules: an algorithm, or (pattern, algorithm) pairs.")
+        model = to_compressible(model, rules)
+    elif rules is not None:
+        raise FormError(f"The model is {form} already: rules only choose for a plain model (see to_plain).")
+    kind = StoredOnce if decode == "once" else Stored
+    copied = clone(model)
+    with scope_of(copied):
+        for slot in slots_of(copied):
+            encoded = None
+            if isinstance(slot, Projected):
+                encoded = slot.algorithm.encode(slot.tensors(), slot.spec)
+            change_slot(slot, encoded, kind)
+        _drop_rate(copied)
+    mark(copied, Compressed)
+    return copied
+
+
+def to_plain(model: tf.keras.Model) -> tf.keras.Model:
+    """A clone with a plain variable in the place of each computed weight, holding its value.
+
+    Raises:
+      FormError: for a model that is not built.
+      CloneError: for a model that cannot be copied.
+    """
+    copied = clone(_built(model))
+    with scope_of(copied):
+        _drop_rate(copied)
+        remove_slots(copied)
+    mark(copied, None)
+    return copied
+
+
+def rate_of(model: tf.keras.Model) -> float:
+    """The rate of a compressible model, summed over its weights (bits, where its algorithms say bits)."""
+    penalties = [slot.penalty() for slot in slots_of(model) if isinstance(slot, Projected)]
+    return float(sum(float(penalty) for penalty in penalties if penalty is not None))
+
+
+def _built(model: tf.keras.Model) -> tf.keras.Model:
+    if not isinstance(model, tf.keras.Model):
+        raise FormError(f"model must be a tf.keras.Model, got a {type(model).__name__}.")
+    if not model.built:
+        raise FormError(
+            f"The model {model.name!r} is not built, so it has no weights yet: call it on a batch of data, "
+            "or model.build(input_shape), first."
+        )
+    return model
+
+
+def _num_params(model: tf.keras.Model) -> int:
+    """Parameters of the plain model that a model with slots stands for."""
+    slots = slots_of(model)
+    computed = {id(v) for slot in slots for v in slot.variables().values()}
+    computed.add(id(vars(model).get("lmbda")))
+    kept = [v for v in model.weights if id(v) not in computed]
+    return sum(int(tf.size(v)) for v in kept) + sum(slot.spec.size for slot in slots)
+
+
+def _add_rate(model: tf.keras.Model, lmbda: float, num_params: int) -> None:
+    model.lmbda = tf.Variable(
+        lmbda,
+        trainable=False,
+        name="lmbda",
+        dtype=tf.float32,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+    for slot in slots_of(model):
+        slot.owner.add_loss(RateLoss(slot.owner, slot.spec.path, model.lmbda, num_params))
+
+
+def _drop_rate(model: tf.keras.Model) -> None:
+    for slot in slots_of(model):
+        losses = slot.owner._callable_losses
+        slot.owner._callable_losses = [loss for loss in losses if not _is_rate(loss)]
+    if isinstance(vars(model).get("lmbda"), tf.Variable):
+        del model.lmbda
+
+
+def _is_rate(loss: object) -> bool:
+    return any(isinstance(argument, RateLoss) for argument in getattr(loss, "args", ()))
