@@ -20,7 +20,8 @@ import math
 import os
 import secrets
 import zlib
-from typing import Any, Iterable, Mapping, Optional, Sequence, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional, Union
 
 import ml_dtypes
 import msgpack
@@ -261,7 +262,8 @@ def _open(data: memoryview) -> tuple[bytes, int]:
     if data[4] != VERSION:
         advice = "install a newer release" if data[4] > VERSION else "the file is damaged"
         raise ContainerError(
-            f"written in format version {data[4]}; this is {_ourselves()}, which reads version {VERSION}: {advice}"
+            f"written in format version {data[4]}; "
+            f"this is {_ourselves()}, which reads version {VERSION}: {advice}"
         )
     if zlib.crc32(data[_PRELUDE:], zlib.crc32(data[: _CRC.start])) != int.from_bytes(data[_CRC], "little"):
         raise ContainerError(
@@ -337,7 +339,10 @@ class _Fields:
             if self.position - start > MAX_OBJECT:
                 raise ContainerError(f"the header's {what} takes more than {MAX_OBJECT:,} bytes")
             return msgpack.unpackb(
-                self._data[start : self.position], strict_map_key=True, object_pairs_hook=_unique
+                self._data[start : self.position],
+                strict_map_key=True,
+                object_pairs_hook=_unique,
+                ext_hook=_no_extension,
             )
         except msgpack.OutOfData:
             raise ContainerError(f"the header ends inside the {what}") from None
@@ -380,6 +385,10 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return found
 
 
+def _no_extension(code: int, data: bytes) -> None:
+    raise ContainerError(f"the header holds the msgpack extension type {code}")
+
+
 # To bytes.
 
 
@@ -411,7 +420,7 @@ def _size(tensor: Tensor) -> int:
 
 def _pack(value: Any, what: str = "field") -> bytes:
     try:
-        packed = msgpack.packb(value)
+        packed: bytes = msgpack.packb(value)  # pyright: ignore[reportAssignmentType]
     except UnicodeEncodeError as error:
         raise ContainerError(f"{what}: text that is not valid Unicode ({error.reason})") from None
     if len(packed) > MAX_OBJECT:
@@ -531,7 +540,7 @@ def _plain(value: Any, what: str, depth: int) -> Any:
         return value
     if type(value) is int and -(2**63) <= value < 2**64:
         return value
-    if type(value) in (list, tuple):
+    if isinstance(value, (list, tuple)):
         return [_plain(item, what, depth + 1) for item in value]
     if isinstance(value, Mapping):
         return _plain_map(value, what, depth)
