@@ -24,7 +24,7 @@ format: venv ## ruff: mends what it can
 	@$(PYTHON) -m ruff format .
 
 types: venv ## pyright on the package
-	@$(PYTHON) -m pyright
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PYTHON) -m pyright
 
 lock: ## requirements.lock anew from setup.py, with as few changes as can be; ARGS=--upgrade for the newest
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile setup.py --extra dev --universal \

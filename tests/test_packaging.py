@@ -1,0 +1,180 @@
+"""The wheel: what is inside, and that it works in an environment that has never seen the checkout."""
+
+from __future__ import annotations
+
+import email
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("framework", "algorithms", "tasks", "sweeps", "gin_configs")
+
+
+def run(*command: object, cwd: Path, **environment: str) -> str:
+    """Standard output of `command`; fails the test with all of its output when it does not exit with 0."""
+    # None of the caller's paths: what is found is found because it is installed.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def pip(*arguments: object, cwd: Path) -> None:
+    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq", *arguments, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of a copy of the checkout: a build leaves files behind, and packs what an older one left."""
+    source = tmp_path_factory.mktemp("source")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.iterdir():
+        if path.is_file() and not path.name.startswith("."):
+            shutil.copy(path, source)
+    pip("wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", "dist", ".", cwd=source)
+    (built,) = (source / "dist").glob("lambdapress-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of an environment with the wheel in it and, of this one, only the dependencies.
+
+    The folder of the dependencies is named in a `.pth` file, whose own `.pth` files Python does not
+    read: the editable install of the checkout stays out of sight.
+    """
+    home = tmp_path_factory.mktemp("elsewhere")
+    run(sys.executable, "-m", "venv", "--without-pip", home / "env", cwd=home)
+    python = home / "env" / "bin" / "python"
+    pip("--python", python, "install", "--no-index", "--no-deps", wheel, cwd=home)
+    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip()
+    (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return python.parent
+
+
+def test_the_wheel_holds_every_module_and_config_and_nothing_else(wheel: Path):
+    expected = {
+        f"lambdapress/{path.relative_to(ROOT).as_posix()}"
+        for room in ROOMS
+        for pattern in ("*.py", "*.gin", "*.csv")
+        for path in (ROOT / room).rglob(pattern)
+    }
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def test_the_wheel_names_its_dependencies_its_licence_and_the_python_it_needs(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(path))
+        assert any(name.endswith("LICENSE") for name in archive.namelist())
+    python = SpecifierSet(metadata["Requires-Python"])
+    assert [minor for minor in range(7, 15) if f"3.{minor}.1" in python] == [9, 10, 11]
+    requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
+    ranges = {one.name: one.specifier for one in requirements if one.marker is None}
+    assert "2.14.1" in ranges["tensorflow-compression"] and "2.14.0" not in ranges["tensorflow-compression"]
+    assert "1.16.1" in ranges["tensorflow-metadata"] and "1.21.0" not in ranges["tensorflow-metadata"]
+    assert "importlib_resources" in ranges
+    assert "pytest" not in ranges
+
+
+def test_the_lock_file_pins_every_direct_dependency_by_hash(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(path))
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    pinned = {}
+    for line in lines:
+        if line and not line.lstrip().startswith("#"):
+            requirement, *hashes = line.split("--hash=")
+            assert hashes, f"{requirement} has no hash"
+            one = Requirement(requirement)
+            pinned.setdefault(canonicalize_name(one.name), []).append(one)
+    for line in metadata.get_all("Requires-Dist", []):
+        wanted = Requirement(line)
+        for python in ("3.9", "3.10", "3.11"):
+            environment = {
+                "python_version": python,
+                "python_full_version": f"{python}.7",
+                "sys_platform": "linux",
+            }
+            versions = [
+                next(iter(one.specifier)).version
+                for one in pinned[canonicalize_name(wanted.name)]
+                if one.marker is None or one.marker.evaluate(environment)
+            ]
+            assert len(versions) == 1 and versions[0] in wanted.specifier, (python, line, versions)
+
+
+def test_every_room_is_imported_from_the_wheel(elsewhere: Path, tmp_path: Path):
+    rooms = run(
+        elsewhere / "python",
+        "-c",
+        "import importlib\n"
+        f"for room in {ROOMS}: print(importlib.import_module('lambdapress.' + room).__file__)",
+        cwd=tmp_path,
+        TF_CPP_MIN_LOG_LEVEL="3",
+    ).split()
+    assert len(rooms) == len(ROOMS)
+    assert all(Path(file).is_relative_to(elsewhere.parent) for file in rooms)
+
+
+def test_a_users_own_modules_shadow_nothing(elsewhere: Path, tmp_path: Path):
+    for room in ROOMS:
+        (tmp_path / f"{room}.py").write_text("raise RuntimeError('shadowed')\n", encoding="utf-8")
+    file = run(
+        elsewhere / "python",
+        "-c",
+        "import lambdapress.tasks; print(lambdapress.tasks.__file__)",
+        cwd=tmp_path,
+        TF_CPP_MIN_LOG_LEVEL="3",
+    )
+    assert Path(file.strip()).is_relative_to(elsewhere.parent)
+
+
+HELP_AND_WHAT_IT_IMPORTED = """
+import sys
+from importlib.metadata import distribution
+
+points = distribution("lambdapress").entry_points
+main = next(point for point in points if point.group == "console_scripts").load()
+sys.argv = ["lambdapress", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code in (0, None), end.code
+slow = {"tensorflow", "keras", "official", "tensorflow_datasets", "pandas", "matplotlib", "sklearn"}
+sys.exit(", ".join(slow & set(sys.modules)))
+"""
+
+
+def test_help_answers_without_importing_what_takes_long(elsewhere: Path, tmp_path: Path):
+    run(
+        elsewhere / "python",
+        "-c",
+        HELP_AND_WHAT_IT_IMPORTED,
+        cwd=tmp_path,
+    )
+
+
+def test_list_names_what_is_in_the_wheel(elsewhere: Path, tmp_path: Path):
+    listed = run(elsewhere / "lambdapress", "list", cwd=tmp_path)
+    for name in ("digits", "power_law", "epr", "none", "sweeps/digits.gin"):
+        assert name in listed
