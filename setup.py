@@ -68,6 +68,7 @@ setup(
             "ipykernel>=6.29",
             "ruff>=0.6",
             "pyright[nodejs]>=1.1.400",
+            "pandas-stubs>=2,<3",
             "build>=1.2",
             # To build what has no wheel without fetching anything that the lock file does not name.
             "setuptools>=70.1",
