@@ -1,0 +1,119 @@
+"""What watches a trial while Keras trains it: progress, divergence, TensorBoard events, λ's warm-up."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from ..framework.training import LmbdaWarmup
+from .trial import Report, Trial
+
+REPORT_SECONDS = 0.25
+
+
+class Watch(tf.keras.callbacks.Callback):
+    """Reports where training is, four times a second at most, and ends it once it has diverged.
+
+    Raises (out of `fit`):
+      FloatingPointError: naming the epoch, the first time a reported loss or metric is NaN or infinite.
+    """
+
+    _supports_tf_logs = True  # Keras then leaves the logs on the device: read only when reported
+
+    def __init__(self, report: Report):
+        super().__init__()
+        self._report = report
+        self._epoch = 0
+        self._next = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
+        if time.monotonic() >= self._next:
+            self._look(batch + 1, logs or {})
+            self._next = time.monotonic() + REPORT_SECONDS
+
+    def on_epoch_end(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
+        self._look(self.params.get("steps") or 0, logs or {})
+
+    def _look(self, step: int, logs: Mapping[str, Any]) -> None:
+        values = {name: float(value) for name, value in logs.items()}
+        epochs = self.params["epochs"]
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"Diverged: {name} is {value} in epoch {self._epoch + 1} of {epochs}."
+                )
+        self._report(
+            {
+                "stage": "train",
+                "epoch": self._epoch + 1,
+                "epochs": epochs,
+                "step": step,
+                "steps": self.params.get("steps") or 0,
+                "loss": values.get("loss"),
+            }
+        )
+
+
+class Events(tf.keras.callbacks.Callback):
+    """TensorBoard events of a trial: Keras's logs and the rate term per epoch, HParams, the outcome."""
+
+    def __init__(self, directory: Path, trial: Trial):
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(str(directory))
+        self._trial = trial
+        self._epochs = 0
+
+    def on_train_begin(self, logs: Optional[Mapping[str, Any]] = None) -> None:
+        trial = self._trial
+        chosen = {"task": trial.task, "algorithm": trial.algorithm, "lmbda": trial.lmbda, "seed": trial.seed}
+        for name, value in trial.overrides.items():
+            chosen[name] = value if isinstance(value, (bool, int, float, str)) else repr(value)
+        with self._writer.as_default():
+            hparams.hparams(chosen, trial_id=trial.identity)
+
+    def on_epoch_end(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
+        self._epochs = epoch + 1
+        scalars = dict(logs or {})
+        if self.model.losses:
+            scalars["penalty"] = float(tf.add_n([tf.cast(loss, tf.float32) for loss in self.model.losses]))
+        self._scalars({f"epoch/{name}": value for name, value in scalars.items()})
+
+    def close(self, outcome: Mapping[str, Any]) -> None:
+        """Writes the numbers in `outcome` as the trial's, and closes the file."""
+        self._scalars({f"trial/{k}": v for k, v in outcome.items() if isinstance(v, (int, float))})
+        self._writer.close()
+
+    def _scalars(self, values: Mapping[str, Any]) -> None:
+        with self._writer.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(name, float(value), step=self._epochs)
+
+
+class Warmup(tf.keras.callbacks.Callback):
+    """`LmbdaWarmup` over a fraction of the steps, which are known once training begins."""
+
+    def __init__(self, fraction: float):
+        super().__init__()
+        self._fraction = fraction
+        self._warmup: Any = None
+
+    def on_train_begin(self, logs: Optional[Mapping[str, Any]] = None) -> None:
+        steps = self.params["epochs"] * self.params["steps"]
+        self._warmup = LmbdaWarmup(max(1, round(self._fraction * steps)))
+        self._warmup.set_params(self.params)
+        self._warmup.set_model(self.model)
+        self._warmup.on_train_begin(logs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("on_"):
+            return getattr(self._warmup, name)
+        raise AttributeError(name)

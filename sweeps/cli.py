@@ -1,0 +1,252 @@
+"""The command line, `lambdapress`. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import click
+
+from . import cli_models
+
+if TYPE_CHECKING:
+    from .config import Plan
+
+USER_ERRORS = (ValueError, OSError, RuntimeError)
+
+
+class Failure(click.ClickException):
+    """A message for the user, without a traceback."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group that tells errors that a user can mend in one message, and takes Ctrl-C calmly."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from .quiet import quiet
+
+        quiet()
+        sys.path.append(os.getcwd())  # for `import my_algorithm` in a gin file; last: it hides nothing
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+            raise
+        except USER_ERRORS as error:
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            raise Failure(str(error) or type(error).__name__) from error
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted. To go on: {shlex.join(['lambdapress', *sys.argv[1:]])}", err=True)
+            ctx.exit(130)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of a user's day
+
+
+def gin_option(command: Any) -> Any:
+    return click.option(
+        "--gin", "bindings", multiple=True, metavar="'X.y = 1'", help="Binds a parameter; may be repeated."
+    )(command)
+
+
+def data_option(command: Any) -> Any:
+    return click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False),
+        help="Where prepared TensorFlow Datasets are (TFDS_DATA_DIR).",
+    )(command)
+
+
+EXAMPLES = """\b
+A first sweep, on data that comes with the package:
+  lambdapress list
+  lambdapress sweep digits --dry-run
+  lambdapress sweep digits --workers 2
+  lambdapress table runs/digits --markdown
+
+\b
+One trial, with a parameter changed:
+  lambdapress train --task digits --algorithm epr --lmbda 0.5 --gin 'digits.epochs = 3'
+
+\b
+Your own model, after training:
+  lambdapress compress model.keras model.lpz
+  lambdapress inspect model.lpz
+"""
+
+
+@click.group(
+    cls=Commands,
+    help="Sweeps over λ of weight-compression algorithms for Keras models.\n\n" + EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option("--debug", is_flag=True, help="Shows the traceback of an error.")
+@click.version_option(package_name="lambdapress")
+def main(debug: bool) -> None:
+    del debug
+
+
+@main.command()
+@click.argument("sweep", metavar="SWEEP.gin")
+@click.option("--out", type=click.Path(file_okay=False), help="The results' directory [default: runs/SWEEP].")
+@click.option(
+    "--workers", type=click.IntRange(0), help="Processes [default: one a core, 4 at most]; 0: this one."
+)
+@gin_option
+@data_option
+@click.option("--dry-run", is_flag=True, help="Lists the trials and their identities; runs nothing.")
+@click.option("--retry-failed", is_flag=True, help="Also runs the trials that are recorded as failed.")
+def sweep(
+    sweep: str,
+    out: Optional[str],
+    workers: Optional[int],
+    bindings: tuple[str, ...],
+    data_dir: Optional[str],
+    dry_run: bool,
+    retry_failed: bool,
+) -> None:
+    """Runs what a sweep has no result of yet.
+
+    Then shows the table, and writes it and the plot beside the results. SWEEP.gin is looked up as
+    given, then among the package's own (see `lambdapress list`). The same command goes on with a
+    sweep that was cut short; a second one beside it shares the work.
+
+    \b
+      lambdapress sweep digits --workers 2
+      lambdapress sweep my_sweep.gin --out results/my_sweep --gin 'sweep.seeds = [0]'
+      lambdapress sweep mnist_notebook --data-dir ~/tensorflow_datasets --dry-run
+    """
+    from . import config
+
+    plan = config.plan(sweep, bindings)
+    directory = Path(out) if out else Path("runs") / plan.name
+    if dry_run:
+        _show_plan(plan, directory)
+    else:
+        _run(plan, directory, workers, data_dir, retry_failed)
+
+
+@main.command()
+@click.option("--task", required=True, help="Name of a task.")
+@click.option("--algorithm", required=True, help="Name of an algorithm.")
+@click.option("--lmbda", type=float, help="λ, the weight of the rate. `none` takes none.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@gin_option
+@click.option("--out", type=click.Path(file_okay=False), default="runs/train", show_default=True)
+@data_option
+def train(
+    task: str,
+    algorithm: str,
+    lmbda: Optional[float],
+    seed: int,
+    bindings: tuple[str, ...],
+    out: str,
+    data_dir: Optional[str],
+) -> None:
+    """Runs one trial.
+
+    Trains, compresses, reads the file back and evaluates what was read.
+
+    \b
+      lambdapress train --task digits --algorithm power_law --lmbda 5
+      lambdapress train --task digits --algorithm epr --lmbda 1 --gin 'digits.epochs = 3'
+    """
+    from . import config
+    from .grid import Sweep
+
+    lmbdas = [] if lmbda is None else [lmbda]
+    plan = config.plan(Sweep([task], [algorithm], lmbdas, [seed]), bindings)
+    _run(plan, Path(out), 1, data_dir, retry_failed=True)
+    click.echo(f"Its files: {Path(out) / plan.trials[0].directory_name}")
+
+
+@main.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--csv", "style", flag_value="csv", help="Comma-separated values, every column.")
+@click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
+def table(directory: str, style: Optional[str]) -> None:
+    """Shows the results below DIR as a table.
+
+    Means and 95% intervals over seeds; Pareto-optimal rows are marked.
+
+    \b
+      lambdapress table runs/digits
+      lambdapress table runs/digits --csv > digits.csv
+    """
+    from . import results, tables
+
+    click.echo(tables.render(results.summarise(results.load_results(directory)), style or "terminal"))
+
+
+@main.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--out", type=click.Path(file_okay=False), help="Where to write [default: DIR].")
+def plot(directory: str, out: Optional[str]) -> None:
+    """Draws size against metric, PNG and SVG.
+
+    \b
+      lambdapress plot runs/digits --out figures
+    """
+    from . import plot as pictures
+    from . import results
+
+    for path in pictures.plot(results.load_results(directory), out or directory):
+        click.echo(path)
+
+
+@main.command("list")
+def list_() -> None:
+    """Lists tasks, algorithms and sweeps."""
+    from .. import algorithms as _a  # noqa: F401  (registers them)
+    from ..framework.algorithm import algorithms
+    from ..framework.task import tasks
+    from . import gin_files
+
+    sweeps = {name: gin_files.first_line(path) for name, path in gin_files.packaged("sweeps").items()}
+    for title, lines in (
+        ("Tasks", {name: tasks.summary(name) for name in tasks.names()}),
+        ("Algorithms", {name: algorithms.summary(name) for name in algorithms.names()}),
+        ("Sweeps", sweeps),
+    ):
+        click.echo(f"{title}:")
+        for name, line in lines.items():
+            click.echo(f"  {name:16} {line}")
+
+
+def _show_plan(plan: Plan, out: Path) -> None:
+    from . import run
+
+    found = run.states(plan, out)
+    for trial, state in found.items():
+        settings = "".join(f"  {key}={value!r}" for key, value in trial.overrides.items())
+        click.echo(f"{trial.identity}  {state:7}  {trial}{settings}")
+    left = list(found.values()).count("to run")
+    click.echo(f"{len(found)} trials, {left} to run, in {out}")
+
+
+def _run(plan: Plan, out: Path, workers: Optional[int], data_dir: Optional[str], retry_failed: bool) -> None:
+    from . import plot as pictures
+    from . import results, run, tables
+
+    frame = run.run_plan(plan, out, workers=workers, data_dir=data_dir, retry_failed=retry_failed)
+    summary = results.summarise(frame)
+    click.echo(tables.render(summary, "terminal"))
+    table_file = out / "results.csv"
+    table_file.write_text(tables.render(summary, "csv"), encoding="utf-8")
+    written = [table_file]
+    if (frame["status"] == "ok").any():
+        written += pictures.plot(frame, out)
+    click.echo(f"Wrote {', '.join(map(str, written))}")
+    failed = int((frame["status"] == "failed").sum())
+    if failed:
+        click.echo(f"{failed} of {len(frame)} trials failed; --retry-failed runs them again.", err=True)
+
+
+for _command in cli_models.COMMANDS:
+    main.add_command(_command)

@@ -1,0 +1,106 @@
+"""The commands about one model's file: compress, inspect, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+import click
+
+
+def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, Optional[str]]]:
+    """`PATTERN=algorithm` each; the last `=` divides, and nothing after it keeps the weights in full."""
+    parsed = []
+    for rule in rules:
+        pattern, equals, name = rule.rpartition("=")
+        if not equals or not pattern:
+            raise ValueError(f"--rule {rule!r} is not 'PATTERN=algorithm', such as 'embedding=none'.")
+        parsed.append((pattern, name or None))
+    return parsed
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True))
+@click.argument("out", metavar="OUT.lpz", type=click.Path(dir_okay=False))
+@click.option("--algorithm", default="power_law", show_default=True, help="For weights that no rule takes.")
+@click.option("--rule", "rules", multiple=True, metavar="'PATTERN=algorithm'", help="First match wins.")
+@click.option("--gin", "bindings", multiple=True, metavar="'X.y = 1'", help="Binds a parameter.")
+def compress(model: str, out: str, algorithm: str, rules: tuple[str, ...], bindings: tuple[str, ...]) -> None:
+    """Compresses a saved Keras model.
+
+    MODEL is a .keras or .h5 file or a SavedModel folder; it is taken as it is, without training.
+
+    A rule's pattern is a regular expression looked for in a weight's path; `PATTERN=` keeps what it
+    matches in full.
+
+    \b
+      lambdapress compress model.keras model.lpz
+      lambdapress compress model.keras model.lpz --rule 'embedding=' --rule 'kernel=power_law'
+    """
+    from .models import compress_file
+
+    size, report = compress_file(model, out, algorithm, _parse_rules(rules), bindings)
+    floats = report.float_bytes
+    click.echo(f"{out}: {size:,} bytes, {floats / size:.1f}× smaller than {floats:,} bytes of floats")
+
+
+@click.command()
+@click.argument("path", metavar="OUT.lpz", type=click.Path(dir_okay=False))
+def inspect(path: str) -> None:
+    """Shows what is in a file, per weight.
+
+    \b
+      lambdapress inspect model.lpz
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from .models import inspect_file
+
+    report = inspect_file(path)
+    table = Table(title=str(path))
+    table.add_column("weight", overflow="fold")
+    for name in ("shape", "dtype", "algorithm"):
+        table.add_column(name)
+    for name in ("bits/weight", "bytes", "share"):
+        table.add_column(name, justify="right")
+    for row in report.rows:
+        shape = "×".join(map(str, row.shape)) or "scalar"
+        table.add_row(
+            row.path,
+            shape,
+            row.dtype,
+            row.algorithm or "in full",
+            f"{row.bits_per_weight:.3f}",
+            f"{row.bytes:,}",
+            f"{row.share:.1%}",
+        )
+    size = report.size_bytes
+    table.add_row(
+        "overhead", "", "", "", "", f"{report.overhead_bytes:,}", f"{report.overhead_bytes / size:.1%}"
+    )
+    table.add_section()
+    bits = f"{8 * size / report.num_params:.3f}" if report.num_params else ""
+    table.add_row("total", f"{report.num_params:,} weights", "", "", bits, f"{size:,}", "100.0%")
+    Console().print(table)
+    click.echo(f"{report.ratio:.1f}× smaller than {report.float_bytes:,} bytes of floats")
+
+
+@click.command()
+@click.argument("path", metavar="OUT.lpz", type=click.Path(dir_okay=False))
+@click.option("--task", required=True, help="Name of the task whose model this is.")
+@click.option("--gin", "bindings", multiple=True, metavar="'X.y = 1'", help="Binds a parameter.")
+@click.option("--data-dir", type=click.Path(file_okay=False), help="Where prepared TensorFlow Datasets are.")
+def evaluate(path: str, task: str, bindings: tuple[str, ...], data_dir: Optional[str]) -> None:
+    """Measures a file's model on a task.
+
+    \b
+      lambdapress evaluate runs/digits/…/model.lpz --task digits
+    """
+    from .models import evaluate_file
+
+    name, metric = evaluate_file(path, task, bindings, data_dir)
+    click.echo(f"{name} {metric:.4f}  ({Path(path).stat().st_size:,} bytes)")
+
+
+COMMANDS: list[Any] = [compress, inspect, evaluate]

@@ -1,0 +1,167 @@
+"""From a sweep and its gin files to the frozen config of every trial, all of it checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Union
+
+import gin
+from gin import config_parser
+
+from . import gin_files
+from .gin_files import Binding, ConfigError, Source
+from .grid import Point, Sweep, points
+from .trial import Settings, Trial
+
+_SWEEP = "lambdapress.sweeps.sweep"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A sweep, ready to run: its name, and its trials, each once."""
+
+    name: str
+    trials: tuple[Trial, ...]
+
+
+def plan(sweep: Union[str, Path, Sweep], overrides: Sequence[str] = ()) -> Plan:
+    """The trials of a sweep, every one of them checked as far as can be without training.
+
+    Each trial's config is, later wins: its task's gin file, its algorithms' gin files, what the sweep
+    file binds besides `sweep.…`, its point of the grid, `overrides`. What is bound for tasks and
+    algorithms that the trial has no use for is left out, so that changing the hyper-parameter of
+    one algorithm leaves the results of the others valid.
+
+    Args:
+      sweep: a gin file (see `gin_files.find`), or the sweep itself.
+      overrides: gin bindings, such as `"digits.epochs = 3"`.
+
+    Raises:
+      ConfigError: for anything that is not as it should be; nothing was trained.
+    """
+    with gin_files.isolated():
+        library = _Library.collect()
+        extra = gin_files.read_overrides(overrides)
+        if isinstance(sweep, Sweep):
+            if any(binding.selector == _SWEEP for binding in extra.bindings):
+                raise ConfigError(
+                    "The sweep is given as an object; change that in the place of binding sweep.…"
+                )
+            name, given = "sweep", Source()
+        else:
+            path = gin_files.find(str(sweep))
+            name, given = path.stem, gin_files.read_file(path)
+            gin_files.load(given + extra)
+            gin_files.check_types(b for b in (given + extra).bindings if b.selector == _SWEEP)
+            sweep = gin_files.calling(str(path), gin.get_configurable(Sweep))
+        uses_lmbda = library.uses_lmbda(sweep)
+        frozen = (  # one at a time: gin's config is that of the trial at hand when it is checked
+            _freeze(point, given, extra, library)
+            for point in gin_files.calling(name, points, sweep, uses_lmbda)
+        )
+        trials: dict[str, Trial] = {}
+        checked: set[str] = set()
+        for trial, bindings in frozen:
+            if trial.config not in checked:
+                _check(trial, bindings)
+                checked.add(trial.config)
+            trials.setdefault(trial.identity, trial)
+    return Plan(name, tuple(trials.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Library:
+    """What is registered, and the gin file that the package has for it.
+
+    Attributes:
+      defaults: by name of a task or algorithm, what its gin file says.
+      owners: by gin's full selector, the task or algorithm that it configures.
+    """
+
+    defaults: Mapping[str, Source]
+    owners: Mapping[str, str]
+
+    @staticmethod
+    def collect() -> _Library:
+        from .. import algorithms as _a  # noqa: F401  (registers them)
+        from ..framework.algorithm import algorithms
+        from ..framework.task import tasks
+
+        defaults, owners = {}, {}
+        for kind, names in (("tasks", tasks.names()), ("algorithms", algorithms.names())):
+            files = gin_files.packaged(kind)
+            for name in names:
+                owners[f"lambdapress.{kind}.{name}"] = name
+                defaults[name] = gin_files.read_file(files[name]) if name in files else Source()
+        return _Library(defaults, owners)
+
+    def only(self, used: set[str], source: Source) -> Source:
+        """What `source` binds for those in `used`, and for what is no task, algorithm or sweep."""
+
+        def belongs(binding: Binding) -> bool:
+            owner = self.owners.get(binding.selector)
+            return binding.selector != _SWEEP and (owner is None or owner in used)
+
+        return source.only(belongs)
+
+    def uses_lmbda(self, sweep: Sweep) -> dict[str, bool]:
+        """For each algorithm of the sweep, whether λ means anything to it; all its names are checked."""
+        from ..framework.algorithm import algorithms
+        from ..framework.task import tasks
+
+        for task in sweep.tasks:
+            gin_files.calling("sweep.tasks", tasks.get, task)
+        classes = {a: gin_files.calling("sweep.algorithms", algorithms.get, a) for a in sweep.algorithms}
+        return {name: cls.uses_lmbda for name, cls in classes.items()}
+
+
+def _freeze(
+    point: Point, given: Source, extra: Source, library: _Library
+) -> tuple[Trial, tuple[Binding, ...]]:
+    """The trial of a point, with what is bound for it; gin's config is left as just that."""
+    axes = tuple(_axis(key, value) for key, value in point.overrides.items())
+    own = given + Source(bindings=axes) + extra
+    used = {point.task, point.algorithm}
+    while True:
+        whole = sum((library.defaults[name] for name in _ordered(used, point)), Source()) + own
+        kept = library.only(used, whole)
+        named = {name for name in library.defaults if _mentioned(name, kept)}
+        if named <= used:
+            break
+        used |= named
+    text = gin_files.load(kept)
+    kept_keys = {binding.key for binding in kept.bindings}
+    settings = {axis.key: gin.query_parameter(axis.key) for axis in axes if axis.key in kept_keys}
+    return Trial(point.task, point.algorithm, point.lmbda, point.seed, text, settings), kept.bindings
+
+
+def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
+    """Builds what the trial is made of, short of its model: gin's config is the trial's."""
+    from ..framework.task import tasks
+
+    gin_files.check_types(bindings)
+    gin_files.calling(f"task {trial.task!r}", tasks.build, trial.task)
+    settings = gin_files.calling("trial", gin.get_configurable(Settings))
+    where = "trial.rules" if settings.rules else f"algorithm {trial.algorithm!r}"
+    gin_files.calling(where, settings.build_rules, trial.algorithm)
+
+
+def _axis(key: str, value: Any) -> Binding:
+    where = f"sweep.grid[{key!r}]"
+    scope, selector, parameter = config_parser.parse_binding_key(key)
+    if not parameter:
+        raise ConfigError(f"{where}: name a parameter, such as 'digits.epochs'.")
+    return gin_files.bind(scope, selector, parameter, value, where)
+
+
+def _mentioned(name: str, source: Source) -> bool:
+    """Whether a value names the task or algorithm, as a string or a reference (`@epr()`)."""
+    pattern = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
+    return any(pattern.search(repr(binding.value)) for binding in source.bindings)
+
+
+def _ordered(used: set[str], point: Point) -> list[str]:
+    return sorted(used, key=lambda name: (name != point.task, name))

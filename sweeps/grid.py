@@ -1,0 +1,134 @@
+"""What a sweep is made of, and the points it expands to. Pure: no file, no framework, no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import gin
+
+Axes = Mapping[str, Sequence[Any]]
+
+
+@gin.register("sweep", module="lambdapress.sweeps")
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Tasks × algorithms × λ × seeds × a grid over any gin parameter.
+
+    Attributes:
+      tasks: names of registered tasks.
+      algorithms: names of registered algorithms.
+      lmbdas: weights of the rate, the same for every algorithm, or per algorithm name. An algorithm
+        that has no use for λ gets one trial a seed, with λ = 0, and needs no entry.
+      seeds: one trial each.
+      grid: `{"epr.init_step": [0.01, 0.1], ...}` is the product of its axes; a list of such is their
+        union (a list of one-valued ones walks several parameters side by side).
+
+    Raises:
+      ValueError: for an empty or repeated entry, a negative or infinite λ, a negative seed.
+    """
+
+    tasks: Sequence[str] = ()
+    algorithms: Sequence[str] = ()
+    lmbdas: Union[Sequence[float], Mapping[str, Sequence[float]]] = ()
+    seeds: Sequence[int] = (0,)
+    grid: Union[Axes, Sequence[Axes], None] = None
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "algorithms", "seeds"):
+            values = getattr(self, name)
+            if isinstance(values, str):
+                raise ValueError(f"sweep.{name} is {values!r}; give a list, [{values!r}].")
+            if not values:
+                raise ValueError(f"sweep.{name} is empty; give at least one.")
+            _no_repeats(f"sweep.{name}", values)
+        bad = [seed for seed in self.seeds if not 0 <= seed < 2**32]
+        if bad:
+            raise ValueError(f"sweep.seeds has {bad[0]!r}; a seed is an integer in [0, 2**32).")
+        per_algorithm = self.lmbdas if isinstance(self.lmbdas, Mapping) else {"": self.lmbdas}
+        for algorithm, lmbdas in per_algorithm.items():
+            where = f"sweep.lmbdas[{algorithm!r}]" if algorithm else "sweep.lmbdas"
+            bad = [lmbda for lmbda in lmbdas if not (math.isfinite(lmbda) and lmbda >= 0)]
+            if bad:
+                raise ValueError(f"{where} has {bad[0]!r}; λ is a finite number, 0 or more.")
+            _no_repeats(where, lmbdas)
+            if algorithm and algorithm not in self.algorithms:
+                raise ValueError(
+                    f"{where} is given, but the sweep runs {', '.join(self.algorithms)} only; add "
+                    f"{algorithm!r} to sweep.algorithms or take it out of sweep.lmbdas."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One trial to be, before its config is put together."""
+
+    task: str
+    algorithm: str
+    lmbda: float
+    seed: int
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def product(axes: Axes) -> list[dict[str, Any]]:
+    """Every choice of one value per axis, the last axis fastest.
+
+    >>> product({"a": [1, 2], "b": "x"})
+    [{'a': 1, 'b': 'x'}, {'a': 2, 'b': 'x'}]
+    """
+    return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+
+
+def overrides(grid: Union[Axes, Sequence[Axes], None]) -> list[dict[str, Any]]:
+    """The settings that a sweep's `grid` asks for: one empty setting where there is no grid.
+
+    Raises:
+      ValueError: for an axis without values, or with a bare string or number in the place of a list.
+    """
+    products = [grid] if isinstance(grid, Mapping) else list(grid or ())
+    for axes in products:
+        for name, values in axes.items():
+            if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+                raise ValueError(f"sweep.grid[{name!r}] is {values!r}; give a list with at least one value.")
+    return [setting for axes in products for setting in product(axes)] or [{}]
+
+
+def points(sweep: Sweep, uses_lmbda: Mapping[str, bool]) -> list[Point]:
+    """The sweep's points, whole trade-off curves first: a sweep cut short has one seed of everything.
+
+    Args:
+      sweep: what to expand.
+      uses_lmbda: for each of its algorithms, whether λ means anything to it.
+
+    Raises:
+      ValueError: where an algorithm that uses λ was given none.
+    """
+    return [
+        Point(task, algorithm, lmbda, seed, setting)
+        for setting in overrides(sweep.grid)
+        for seed in sweep.seeds
+        for task in sweep.tasks
+        for algorithm in sweep.algorithms
+        for lmbda in _lmbdas(sweep, algorithm, uses_lmbda[algorithm])
+    ]
+
+
+def _lmbdas(sweep: Sweep, algorithm: str, uses_lmbda: bool) -> list[float]:
+    if not uses_lmbda:
+        return [0.0]
+    lmbdas = sweep.lmbdas.get(algorithm, ()) if isinstance(sweep.lmbdas, Mapping) else sweep.lmbdas
+    if not lmbdas:
+        raise ValueError(
+            f"sweep.lmbdas has no λ for {algorithm!r}; give a list for every algorithm, "
+            f"or {{{algorithm!r}: [...]}}."
+        )
+    return [float(lmbda) for lmbda in lmbdas]
+
+
+def _no_repeats(where: str, values: Sequence[Any]) -> None:
+    repeated = sorted({repr(value) for value in values if list(values).count(value) > 1})
+    if repeated:
+        raise ValueError(f"{where} has {repeated[0]} more than once.")

@@ -1,0 +1,93 @@
+"""A model's file, from the command line's point of view: compressed, looked into, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from . import gin_files, run
+from .trial import OWN, Settings
+
+
+def compress_file(
+    model: Union[str, Path],
+    out: Union[str, Path],
+    algorithm: str,
+    rules: Sequence[tuple[str, Optional[str]]] = (),
+    bindings: Sequence[str] = (),
+) -> tuple[int, Any]:
+    """Compresses a saved Keras model post training.
+
+    Args:
+      model: what `tf.keras.models.load_model` reads.
+      out: the `.lpz` to write.
+      algorithm: name of the algorithm for every weight that no rule takes.
+      rules: `(pattern over weight paths, algorithm name or None)`, first match wins.
+      bindings: gin bindings on top of the algorithms' gin files.
+
+    Returns:
+      The size in bytes, and the size report.
+
+    Raises:
+      ValueError: for a model, a rule, an algorithm or a binding that cannot be used.
+    """
+    import tensorflow as tf
+
+    from ..framework import save, size_report, to_compressible
+
+    with gin_files.isolated():
+        names = {algorithm, *(name for _, name in rules if name)}
+        _configure(names, bindings)
+        plain = tf.keras.models.load_model(model, compile=False)
+        named = [*rules, (".*", OWN)] if rules else []
+        compressible = to_compressible(plain, Settings(rules=named).build_rules(algorithm))
+    return save(compressible, out), size_report(out)
+
+
+def inspect_file(path: Union[str, Path]) -> Any:
+    """The size report of an `.lpz`."""
+    from ..framework import size_report
+
+    _exists(path)
+    return size_report(path)
+
+
+def evaluate_file(
+    path: Union[str, Path],
+    task: str,
+    bindings: Sequence[str] = (),
+    data_dir: Union[str, Path, None] = None,
+) -> tuple[str, float]:
+    """The name and the value of a task's metric for the model in an `.lpz`.
+
+    Raises:
+      ValueError: for an unknown task, or a file that is not of the task's model.
+    """
+    from .. import tasks as _t  # noqa: F401  (registers them)
+    from ..framework import load
+    from ..framework.task import tasks
+
+    _exists(path)
+    with gin_files.isolated(), run.data_folder(data_dir):
+        tasks.get(task)
+        _configure({task}, bindings)
+        built = tasks.build(task)
+        return built.metric, float(built.evaluate(load(path, built.build_model())))
+
+
+def _configure(names: set[str], bindings: Sequence[str]) -> None:
+    """Makes gin's config the package's defaults for these tasks and algorithms, with `bindings` on top."""
+    from .. import algorithms as _a  # noqa: F401  (registers them)
+
+    extra = gin_files.read_overrides(bindings)
+    defaults = {**gin_files.packaged("tasks"), **gin_files.packaged("algorithms")}
+    files = (gin_files.read_file(defaults[name]) for name in sorted(names & set(defaults)))
+    source = sum(files, gin_files.Source()) + extra
+    gin_files.load(source)
+    gin_files.check_types(source.bindings)
+
+
+def _exists(path: Union[str, Path]) -> None:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")

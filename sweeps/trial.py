@@ -1,0 +1,295 @@
+"""One trial: a frozen config, what identifies it, and how it is run from start to result."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import gin
+
+from . import result_file
+
+RESULT, PROGRESS, LOCK = "result.json", "progress.json", ".lock"
+OWN = "*"
+"""In `trial.rules`, the trial's own algorithm, whichever the sweep is at."""
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """task × algorithm × λ × seed under one frozen gin config.
+
+    Attributes:
+      task: name of a registered task.
+      algorithm: name of a registered algorithm.
+      lmbda: weight of the rate in the loss.
+      seed: of every random number in the trial.
+      config: canonical gin text, all that is bound for this trial.
+      overrides: what its sweep's grid set, for the table; `config` has it already, so it does not
+        count towards the identity.
+    """
+
+    task: str
+    algorithm: str
+    lmbda: float
+    seed: int
+    config: str
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+
+    @property
+    def identity(self) -> str:
+        """16 hexadecimal digits: the start of the SHA-256 of what defines the trial."""
+        defining = [self.task, self.algorithm, float(self.lmbda), int(self.seed), self.config]
+        text = json.dumps(defining, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def directory_name(self) -> str:
+        """A name that people can read, unique by its end. Never parsed: `result.json` has the facts."""
+        readable = f"{self.task}-{self.algorithm}-{self.lmbda:g}-s{self.seed}"
+        return re.sub(r"[^\w.-]", "_", readable) + f"-{self.identity}"
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.algorithm} λ={self.lmbda:g} seed={self.seed}"
+
+
+@gin.register("trial", module="lambdapress.sweeps")
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What gin can say about a trial besides its task and its algorithm, as `trial.…`.
+
+    Attributes:
+      rules: `(pattern over weight paths, algorithm)`, first match wins. An algorithm is a registered
+        name, `"*"` for the trial's own, or None, which keeps a weight in full. Without rules the
+        trial's own algorithm takes every kernel, embedding and bias.
+      lmbda_warmup: fraction of the training steps over which λ rises from 0, in [0, 1].
+      deterministic: whether TensorFlow is held to reproducible kernels, so that a trial that is run
+        again (on as many threads) gives the same bytes.
+    """
+
+    rules: Sequence[tuple[str, Optional[str]]] = ()
+    lmbda_warmup: float = 0.0
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lmbda_warmup <= 1:
+            raise ValueError(f"trial.lmbda_warmup is {self.lmbda_warmup!r}; give a fraction in [0, 1].")
+        for pattern, _ in self.rules:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"trial.rules has {pattern!r}, not a regular expression: {error}.") from None
+
+    def build_rules(self, algorithm: str) -> Any:
+        """The rules as the framework takes them, each algorithm built with what gin binds for it.
+
+        Raises:
+          UnknownNameError: for an algorithm that is not registered.
+          ValueError: if no rule uses the trial's own algorithm, whose name the result would bear.
+        """
+        from ..framework.algorithm import algorithms
+
+        if not self.rules:
+            return algorithms.build(algorithm)
+        named = [(pattern, algorithm if name == OWN else name) for pattern, name in self.rules]
+        built = {name: algorithms.build(name) for _, name in named if name is not None}
+        if algorithm not in built:
+            raise ValueError(
+                f"trial.rules never uses the trial's algorithm, {algorithm!r}; add ('.*', {OWN!r}) at the end."
+            )
+        return [(pattern, None if name is None else built[name]) for pattern, name in named]
+
+
+def read_result(directory: Path) -> Optional[dict[str, Any]]:
+    """A trial's result, or None where there is none yet.
+
+    Raises:
+      ResultError: where there is a `result.json` that no trial wrote.
+    """
+    path = directory / RESULT
+    return result_file.read_result(path) if path.exists() else None
+
+
+def write_json(path: Path, value: Mapping[str, Any], durable: bool = True) -> None:
+    """Writes JSON such that `path` holds either its old content or all of the new, whatever dies when.
+
+    Args:
+      path: where to; its folder exists.
+      value: to write; NaN and infinities raise ValueError.
+      durable: whether to wait for the disk, which a power cut calls for.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, allow_nan=False)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def blank_result(trial: Trial, attempts: int) -> dict[str, Any]:
+    """A result with the trial's identity and no outcome yet: every key there is, most of them None."""
+    unknown = (
+        "metric_name metric metric_compressible size_bytes float_bytes ratio estimated_bytes num_params "
+        "train_seconds compress_seconds evaluate_seconds"
+    )
+    return {
+        "schema": result_file.SCHEMA,
+        "identity": trial.identity,
+        "task": trial.task,
+        "algorithm": trial.algorithm,
+        "lmbda": trial.lmbda,
+        "seed": trial.seed,
+        "status": "failed",
+        "error": None,
+        **dict.fromkeys(unknown.split()),
+        "overrides": dict(trial.overrides),
+        "versions": versions(),
+        "attempts": attempts,
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were made with."""
+    from importlib import metadata
+
+    def version(distribution: str) -> str:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+
+    return {"python": platform.python_version(), **{n: version(n) for n in ("tensorflow", "lambdapress")}}
+
+
+def run_trial(
+    trial: Trial, directory: Path, report: Report = lambda state: None, attempts: int = 1
+) -> dict[str, Any]:
+    """Runs a trial and records it in `directory`, the result last.
+
+    Whatever an earlier attempt left in `directory` is removed first. The caller holds the trial's lock.
+
+    Args:
+      trial: what to run; gin's global config is put aside meanwhile, then put back.
+      directory: the trial's own; made where missing.
+      report: called with what is going on: `stage`, and while training `epoch`, `epochs`, `step`,
+        `steps`, `loss`.
+      attempts: how often this trial was started, for the record.
+
+    Returns:
+      What `result.json` holds. A trial that raised has `status` "failed" and the traceback as `error`.
+
+    Raises:
+      DatasetError: where the task's data is missing: nothing is recorded, the trial can run once it is there.
+    """
+    from ..tasks.datasets import DatasetError
+    from . import gin_files
+
+    directory.mkdir(parents=True, exist_ok=True)
+    _clear(directory)
+    (directory / "config.gin").write_text(trial.config, encoding="utf-8")
+    result = blank_result(trial, attempts)
+    with gin_files.isolated():
+        try:
+            gin.parse_config(trial.config)
+            result.update(_measure(trial, directory, report))
+            result["status"] = "ok"
+        except DatasetError:
+            raise
+        except Exception as error:
+            result["error"] = _describe(error)
+        (directory / "operative.gin").write_text(gin.operative_config_str(), encoding="utf-8")
+    write_json(directory / RESULT, result)
+    return result
+
+
+def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
+    import tensorflow as tf
+
+    from .. import algorithms, tasks  # noqa: F401  (registers them)
+    from ..framework import load, save, size_report, to_compressible
+    from ..framework.task import tasks as task_registry
+    from ..framework.training import set_seeds
+    from . import callbacks
+
+    tf.keras.backend.clear_session()  # a worker runs many trials: none may see the one before
+    settings: Settings = gin.get_configurable(Settings)()
+    set_seeds(trial.seed, deterministic=settings.deterministic)
+    report({"stage": "build"})
+    task = task_registry.build(trial.task)
+    plain = task.build_model()
+    model = to_compressible(plain, settings.build_rules(trial.algorithm), lmbda=trial.lmbda)
+
+    events = callbacks.Events(directory / "events", trial)
+    watch = [callbacks.Watch(report), events]
+    if settings.lmbda_warmup > 0:
+        watch.append(callbacks.Warmup(settings.lmbda_warmup))
+    started = time.perf_counter()
+    task.train(model, callbacks=watch)
+    train_seconds = time.perf_counter() - started
+
+    report({"stage": "evaluate"})
+    metric_compressible = _finite("metric of the compressible model", task.evaluate(model))
+    report({"stage": "compress"})
+    artefact = directory / "model.lpz"
+    started = time.perf_counter()
+    size_bytes = save(model, artefact)
+    compress_seconds = time.perf_counter() - started
+    sizes = size_report(model)
+
+    report({"stage": "evaluate"})
+    started = time.perf_counter()
+    metric = _finite("metric of the model read back", task.evaluate(load(artefact, plain)))
+    evaluate_seconds = time.perf_counter() - started
+    outcome = {
+        "metric_name": task.metric,
+        "metric": metric,
+        "metric_compressible": metric_compressible,
+        "size_bytes": size_bytes,
+        "float_bytes": sizes.float_bytes,
+        "ratio": sizes.float_bytes / size_bytes,
+        "estimated_bytes": sizes.estimated_bytes,
+        "num_params": sizes.num_params,
+        "train_seconds": train_seconds,
+        "compress_seconds": compress_seconds,
+        "evaluate_seconds": evaluate_seconds,
+    }
+    events.close(outcome)
+    return outcome
+
+
+def _finite(what: str, value: float) -> float:
+    value = float(value)
+    if not math.isfinite(value):
+        raise FloatingPointError(f"The {what} is {value}.")
+    return value
+
+
+def _describe(error: Exception) -> str:
+    """The error as the result records it: the traceback, or for a diverged trial the one line."""
+    if isinstance(error, FloatingPointError):
+        return str(error)
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()
+
+
+def _clear(directory: Path) -> None:
+    """Removes what an attempt that was cut short left behind; the lock is held, and stays."""
+    for path in directory.iterdir():
+        if path.name == LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
