@@ -18,6 +18,7 @@ import dataclasses
 import importlib.metadata
 import math
 import os
+import reprlib
 import secrets
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -466,15 +467,15 @@ def _checked_layout(row: Any) -> _Layout:
     if type(row) is not list or len(row) not in (1, 4):
         raise ContainerError("a layout is not a list of 1 or 4")
     if type(row[0]) is not int or not 0 <= row[0] < len(_NAMES):
-        raise ContainerError(f"a layout has the unknown weight dtype {row[0]!r:.80}")
+        raise ContainerError(f"a layout has the unknown weight dtype {reprlib.repr(row[0])}")
     if len(row) == 1:
         return _Layout(_NAMES[row[0]], None, {}, {})
     _, algorithm, config, kinds = row
     if type(algorithm) is not str or not algorithm:
-        raise ContainerError(f"the algorithm is not a name but {algorithm!r:.80}")
+        raise ContainerError(f"the algorithm is not a name but {reprlib.repr(algorithm)}")
     for name, kind in _plain_map(kinds, "tensor kinds").items():
         if type(kind) is not int or not (0 <= kind < len(_NAMES) or kind in (_BYTES, _STRINGS)):
-            raise ContainerError(f"tensor {name!r} has the unknown dtype {kind!r:.80}")
+            raise ContainerError(f"tensor {name!r} has the unknown dtype {reprlib.repr(kind)}")
     if list(kinds) != sorted(kinds):
         raise ContainerError("tensors are out of order")
     return _Layout(_NAMES[row[0]], algorithm, _plain_map(config, "config"), kinds)
@@ -496,22 +497,24 @@ def _kind(name: str, tensor: Any) -> int:
 
 def _checked_shape(shape: Any, what: str) -> tuple[int, ...]:
     if type(shape) is not list or not all(type(axis) is int and axis >= 0 for axis in shape):
-        raise ContainerError(f"{what} is not a list of sizes but {shape!r:.80}")
+        raise ContainerError(f"{what} is not a list of sizes but {reprlib.repr(shape)}")
     # Zeros aside: numpy refuses an empty array whose other axes are too long.
     if len(shape) > MAX_RANK or math.prod(max(axis, 1) for axis in shape) > MAX_ELEMENTS:
-        raise ContainerError(f"{what} {shape!r:.80} is beyond {MAX_RANK} axes or {MAX_ELEMENTS:,} elements")
+        raise ContainerError(
+            f"{what} {reprlib.repr(shape)} is beyond {MAX_RANK} axes or {MAX_ELEMENTS:,} elements"
+        )
     return tuple(shape)
 
 
 def _checked_size(size: Any, what: str) -> int:
     if type(size) is not int or size < 0:
-        raise ContainerError(f"{what} is not a size but {size!r:.80}")
+        raise ContainerError(f"{what} is not a size but {reprlib.repr(size)}")
     return size
 
 
 def _check_path(path: Any, known: set[str]) -> None:
     if type(path) is not str or not path or len(path.encode("utf-8", "replace")) > MAX_PATH:
-        raise ContainerError(f"a path is not a text of 1 to {MAX_PATH:,} bytes but {path!r:.80}")
+        raise ContainerError(f"a path is not a text of 1 to {MAX_PATH:,} bytes but {reprlib.repr(path)}")
     if path in known:
         raise ContainerError(f"the path {path!r} is given twice; each weight is stored once")
     known.add(path)
@@ -524,7 +527,7 @@ def _check_count(count: int) -> None:
 
 def _sorted_keys(mapping: Any, what: str) -> list[str]:
     if not isinstance(mapping, Mapping) or not all(type(key) is str for key in mapping):
-        raise ContainerError(f"{what} is not a mapping with text keys but {mapping!r:.80}")
+        raise ContainerError(f"{what} is not a mapping with text keys but {reprlib.repr(mapping)}")
     return sorted(mapping)
 
 
@@ -545,7 +548,7 @@ def _plain(value: Any, what: str, depth: int) -> Any:
     if isinstance(value, Mapping):
         return _plain_map(value, what, depth)
     raise ContainerError(
-        f"{what} holds {value!r:.80} of type {type(value).__name__}; "
+        f"{what} holds {reprlib.repr(value)} of type {type(value).__name__}; "
         "give str, int (64 bits), float, bool, None, or lists and mappings of these"
     )
 

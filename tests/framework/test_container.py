@@ -448,6 +448,7 @@ LAYOUT = [10, "half", {}, {"code": 30}]
 ARRAYS = [10, "half", {}, {"step": 9}]
 BOOLS = [10, "half", {}, {"mask": 0}]
 LISTS = [10, "half", {}, {"codes": 31}]
+NESTED = b"\x91" * 990 + b"\x90"  # deep enough for Python's repr to give up
 
 
 @pytest.mark.parametrize(
@@ -495,6 +496,10 @@ LISTS = [10, "half", {}, {"codes": 31}]
         (seal(header_of({}, [ARRAYS], "k", 0, [], [0, 2**62]), b""), "elements"),
         (seal(header_of({}, [ARRAYS], "k", 0, [3], None), b"1234"), "claims 6 bytes"),
         (seal(header_of({}, [BOOLS], "k", 0, [], [4]), b"\0\1\2\0"), "neither 0 nor 1"),
+        (seal(header_of({}, [LAYOUT], "k", 0, []) + NESTED), "code is not a size"),
+        (seal(header_of({}, [LAYOUT], "k", 0) + NESTED), "shape is not"),
+        (seal(header_of({}, [LAYOUT]) + NESTED), "path"),
+        (seal(b"\x80\x91\x91" + NESTED), "weight dtype"),
         (seal(header_of({}, [LISTS], "k", 0, [], 4), b"1234"), "not a list"),
         (seal(header_of({}, [LISTS], "k", 0, [], [3, 2]), b"1234"), "claims 2 bytes where 1 are left"),
         (seal(header_of({}, [LISTS], "k", 0, [], [3, -1]), b"1234"), "-1"),
@@ -524,6 +529,7 @@ def test_hostile_allocation_is_bounded(traced):
     many = [[]] * 60_000
     for data in (
         seal(deflated(b"\x80" * 2**20), flags=1),
+        seal(deflated(b"\0" * 20_000_000), flags=1),
         seal(deflated(header_of({"a": many}, [])), flags=1),
         seal(deflated(header_of({}, many)), flags=1),
         seal(deflated(header_of({}, [LAYOUT], many)), flags=1),
