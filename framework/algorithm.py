@@ -69,11 +69,13 @@ class Algorithm:
       name: set by the registry.
       trains: whether training with the penalty changes what is stored. Post-training algorithms
         say False; they need `encode` and `decode` alone.
+      uses_lmbda: whether λ changes the result at all. A sweep runs those that say False once a seed.
       penalty_in_bits: whether `penalty` estimates the stored bits.
     """
 
     name: ClassVar[str] = ""
     trains: ClassVar[bool] = False
+    uses_lmbda: ClassVar[bool] = True
     penalty_in_bits: ClassVar[bool] = False
 
     def init(self, weight: tf.Tensor, spec: WeightSpec) -> Tensors:

@@ -1,0 +1,27 @@
+"""Elementwise work over a weight, compiled into one pass."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable
+
+import tensorflow as tf
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a function of tensors with static shapes by XLA, once for each combination of shapes.
+
+    One `tf.function` a combination, rather than one that is traced again and again: that is what
+    TensorFlow warns of, and here the shapes are as many as the model has different weights.
+    """
+
+    @functools.lru_cache(maxsize=None)
+    def for_signature(*signature: Any) -> Callable[..., Any]:
+        del signature
+        return tf.function(function, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def call(*tensors: tf.Tensor) -> Any:
+        return for_signature(*((tuple(t.shape), t.dtype) for t in tensors))(*tensors)
+
+    return call

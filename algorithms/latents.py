@@ -1,0 +1,189 @@
+"""Reparameterisation that `power_law` and `epr` share: a transform, learned steps, rounding.
+
+A weight θ is stored as integers q and steps Δ: θ = T(q·Δ), where T is the identity for dense weights
+(one step) and the inverse of an orthonormal real Fourier transform over the spatial axes of a
+convolution's kernel (a step per frequency). Training keeps real-valued latents φ, with q = round(φ/Δ)
+in the forward pass and the straight-through gradient in the backward pass (Oktay et al. 2020, §3).
+
+Latents have shape [frequencies, rest], where `rest` is all axes but the spatial ones and there is
+one "frequency" for a weight that is not transformed. Steps are [frequencies, 1].
+
+The elementwise work is compiled by XLA into a single pass over the weights each way: as separate
+TensorFlow operations it would cost more than a small network's own step. What decides the stored
+integers, a product and a rounding, is exact in IEEE arithmetic and so the same compiled or not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ..framework.algorithm import Algorithm, Tensors, WeightSpec
+from .compiled import compiled
+
+
+def frequencies(spec: WeightSpec) -> int:
+    """Number of steps: one for each frequency of a convolution's kernel, otherwise one."""
+    return int(np.prod(spec.shape[: spec.spatial], dtype=np.int64))
+
+
+@functools.lru_cache(maxsize=None)
+def real_dft(size: int) -> np.ndarray:
+    """Orthonormal real DFT, float64 [size, size]: a row a basis function, cosines and sines by frequency."""
+    position = np.arange(size)
+    rows = [np.full(size, 1 / np.sqrt(size))]
+    for k in range(1, size):
+        angle = 2 * np.pi * ((k + 1) // 2) * position / size
+        wave = np.cos(angle) if k % 2 else np.sin(angle)
+        rows.append(wave / np.linalg.norm(wave))
+    return np.stack(rows)
+
+
+@functools.lru_cache(maxsize=None)
+def _basis(sizes: tuple[int, ...]) -> np.ndarray:
+    """The separable transform over several spatial axes: float32 [frequencies, positions]."""
+    return functools.reduce(np.kron, [real_dft(size) for size in sizes]).astype(np.float32)
+
+
+def to_latent(weight: tf.Tensor, spec: WeightSpec) -> tf.Tensor:
+    """Latents, float32 [frequencies, rest], of a weight of shape `spec.shape`."""
+    rows = tf.reshape(tf.cast(weight, tf.float32), [frequencies(spec), -1])
+    return tf.matmul(_basis(spec.shape[: spec.spatial]), rows) if _transformed(spec) else rows
+
+
+def from_latent(latent: tf.Tensor, spec: WeightSpec) -> tf.Tensor:
+    """The weight, of shape `spec.shape` and dtype `spec.dtype`, of latents [frequencies, rest]."""
+    if _transformed(spec):
+        latent = tf.matmul(_basis(spec.shape[: spec.spatial]), latent, transpose_a=True)
+    return tf.cast(tf.reshape(latent, spec.shape), spec.dtype)
+
+
+def _transformed(spec: WeightSpec) -> bool:
+    return frequencies(spec) > 1
+
+
+def half_precision(value: tf.Tensor) -> tf.Tensor:
+    """`value` as float16 would store it, in float32; the gradient passes straight through."""
+    stored = tf.cast(tf.cast(value, tf.float16), tf.float32)
+    return value + tf.stop_gradient(stored - value) if value.dtype == tf.float32 else stored
+
+
+@tf.custom_gradient
+def quantize(latent: tf.Tensor, step: tf.Tensor) -> Any:
+    """round(latent/step)·step, with gradients as if the rounding were not there.
+
+    Args:
+      latent: float32 [frequencies, rest].
+      step: positive float32 [frequencies, 1].
+
+    Returns:
+      float32 [frequencies, rest].
+    """
+    inverse = 1.0 / step
+    weight = _quantize(latent, inverse, step)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # d/dΔ of round(φ/Δ)·Δ, straight through, is q − φ/Δ.
+        return upstream, _step_gradient(upstream, latent, inverse)
+
+    return weight, gradient
+
+
+@compiled
+def _quantize(latent: tf.Tensor, inverse: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    return tf.round(latent * inverse) * step
+
+
+@compiled
+def _step_gradient(upstream: tf.Tensor, latent: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
+    scaled = latent * inverse
+    return tf.reduce_sum(upstream * (tf.round(scaled) - scaled), axis=1, keepdims=True)
+
+
+def integers(latent: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """The stored integers round(latent/step), int32 [frequencies, rest].
+
+    Raises:
+      ValueError: when a latent is not finite or a quotient is beyond 31 bits.
+    """
+    scaled = tf.round(latent * (1.0 / step))
+    if not bool(tf.reduce_all(tf.abs(scaled) < 2.0**31)):  # false for NaN, too
+        raise ValueError(
+            "latents are not finite, or 2^31 steps from 0 and more: the training has diverged; lower "
+            "the learning rate or log_step_multiplier."
+        )
+    return tf.cast(scaled, tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantized(Algorithm):
+    """Base of the algorithms that store integers and learned steps.
+
+    Attributes:
+      log_step: initial natural logarithm of the step Δ, in units of the weight (of its orthonormal
+        transform, for convolutions).
+      log_step_multiplier: how many times faster than the weights the logarithms of the steps learn. The
+        variable holds log Δ divided by it, so that any optimizer whose updates do not depend on a
+        gradient's scale (Adam) moves log Δ by as many times the learning rate.
+    """
+
+    trains = True
+
+    log_step: float = -4.0
+    log_step_multiplier: float = 1.0
+
+    def __post_init__(self):
+        if not -20 <= self.log_step <= 10:
+            raise ValueError(f"log_step must lie in [-20, 10], got {self.log_step!r}.")
+        if not 0 < self.log_step_multiplier <= 1e4:
+            raise ValueError(f"log_step_multiplier must lie in (0, 1e4], got {self.log_step_multiplier!r}.")
+
+    def init(self, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
+        """`latent`, float32 [frequencies, rest], and `log_step`, float32 [frequencies, 1]."""
+        log_step = tf.fill([frequencies(spec), 1], self.log_step / self.log_step_multiplier)
+        return {"latent": to_latent(weight, spec), "log_step": log_step}
+
+    def step(self, variables: Tensors) -> tf.Tensor:
+        """Δ, float32 [frequencies, 1], rounded as the half-precision log Δ that is stored."""
+        return tf.exp(half_precision(variables["log_step"] * self.log_step_multiplier))
+
+    def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        return from_latent(quantize(variables["latent"], self.step(variables)), spec)
+
+    def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        """The integers' code, as `encode_integers` names its parts, and `log_step`, float16 [frequencies]."""
+        log_step = tf.cast(variables["log_step"] * self.log_step_multiplier, tf.float16)
+        values = integers(variables["latent"], self.step(variables))
+        return {**self.encode_integers(values), "log_step": tf.reshape(log_step, [-1])}
+
+    def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        return from_latent(self._stored_latent(encoded, spec), spec)
+
+    def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        fresh = self.init(tf.zeros(spec.shape, spec.dtype), spec)
+        log_step = tf.reshape(tf.cast(encoded["log_step"], tf.float32), [-1, 1])
+        return {
+            **fresh,
+            "latent": self._stored_latent(encoded, spec),
+            "log_step": log_step / self.log_step_multiplier,
+        }
+
+    def _stored_latent(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        rows = frequencies(spec)
+        if encoded["log_step"].shape != (rows,):
+            raise ValueError(f"{spec.path}: {rows} steps expected, got shape {encoded['log_step'].shape}.")
+        values = self.decode_integers(encoded, (rows, spec.size // rows if rows else 0))
+        step = tf.exp(tf.cast(tf.reshape(encoded["log_step"], [-1, 1]), tf.float32))
+        return tf.cast(values, tf.float32) * step
+
+    def encode_integers(self, values: tf.Tensor) -> Tensors:
+        """Codes int32 [frequencies, rest]."""
+        raise NotImplementedError
+
+    def decode_integers(self, encoded: Tensors, shape: tuple[int, int]) -> tf.Tensor:
+        """What `encode_integers` was given, int32 of `shape`."""
+        raise NotImplementedError

@@ -1,0 +1,23 @@
+"""No compression: the reference row of every table."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from ..framework.algorithm import Algorithm, Tensors, WeightSpec, algorithms
+
+
+@algorithms.register("none")
+@dataclasses.dataclass(frozen=True)
+class NoCompression(Algorithm):
+    """The float baseline: trains plainly and stores every weight in full."""
+
+    uses_lmbda = False
+
+    def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        return {"value": variables["weight"]}
+
+    def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        return encoded["value"]

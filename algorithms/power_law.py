@@ -1,0 +1,76 @@
+"""Rounding with learned steps under a power-law penalty, stored in a run-length gamma code.
+
+The method of the notebook "Scalable model compression" of TensorFlow Compression: Entropy Penalized
+Reparameterization (Oktay, Ballé, Singh, Shrivastava, ICLR 2020) with the fixed probability model of
+"Optimizing the Communication-Accuracy Trade-off in Federated Learning with Rate-Distortion Theory"
+(Mitchell, Ballé, Charles, Konečný 2022), whose code, Elias gamma, needs no tables.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from ..framework.algorithm import Tensors, WeightSpec, algorithms
+from ..framework.entropy import gamma_decode, gamma_encode
+from .compiled import compiled
+from .latents import Quantized
+
+
+@algorithms.register("power_law")
+@dataclasses.dataclass(frozen=True)
+class PowerLaw(Quantized):
+    """Learned steps, penalty log((|x|+α)/α), run-length Elias-gamma code (TFC's notebook).
+
+    λ weighs the penalty, which is in nats under an improper prior: it grows with the code's length, but
+    is no estimate of the bits.
+
+    Attributes:
+      alpha: the penalty's α, in steps: how near to 0 the logarithm stops falling.
+    """
+
+    alpha: float = 0.01
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.alpha <= 1e3:
+            raise ValueError(f"alpha must lie in (0, 1000], got {self.alpha!r}.")
+
+    def penalty(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        """Σ log((|x|+α)/α) over the latents in steps, x = φ/Δ."""
+        return power_law_penalty(variables["latent"], self.step(variables) * self.alpha)
+
+    def encode_integers(self, values: tf.Tensor) -> Tensors:
+        return {"code": gamma_encode(values)}
+
+    def decode_integers(self, encoded: Tensors, shape: tuple[int, int]) -> tf.Tensor:
+        return gamma_decode(encoded["code"], shape)
+
+
+@tf.custom_gradient
+def power_law_penalty(latent: tf.Tensor, scale: tf.Tensor) -> Any:
+    """Σ log(1 + |latent|/scale), a float32 scalar.
+
+    Args:
+      latent: float32 [frequencies, rest].
+      scale: positive float32 [frequencies, 1].
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _gradients(latent, scale, upstream)
+
+    return _penalty(latent, 1.0 / scale), gradient
+
+
+@compiled
+def _penalty(latent: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.math.log(1.0 + tf.abs(latent) * inverse))
+
+
+@compiled
+def _gradients(latent: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    by_latent = upstream * tf.sign(latent) / (tf.abs(latent) + scale)
+    by_scale = -tf.reduce_sum(by_latent * latent, axis=1, keepdims=True) / scale
+    return by_latent, by_scale

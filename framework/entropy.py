@@ -1,0 +1,157 @@
+"""Entropy coding of integer tensors; the only module that imports TensorFlow Compression.
+
+Two codes, each a pair of functions that run eagerly and in graphs:
+
+- run-length Elias gamma: runs of zeros and magnitudes, no table; a value x≠0 costs
+  2·(1+⌊log2|x|⌋) bits, its sign included (Elias 1975).
+- range code: near the entropy of the values under a table of frequencies, which is stored as well.
+
+The table is a logarithm of each frequency in quarter octaves, so about a byte an entry. From it
+both sides build the same cumulative frequencies in integer arithmetic alone: floating point
+could round differently on the receiver's machine, and one different count garbles everything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Sequence, Union
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_compression.python.ops import gen_ops  # pyright: ignore[reportMissingImports]
+
+PRECISION = 16  # bits of a cumulative frequency; the most that the range coder takes
+_STEPS_PER_OCTAVE = 4
+# 2^(k/4) in units of 2^-32, for k = 0 … 127: frequencies down to 2^-32 of the commonest.
+_FREQUENCIES = np.array([round(2 ** (31 - k / _STEPS_PER_OCTAVE)) for k in range(4 * 31 + 1)], np.int64)
+_WINDOW = 2047
+MAX_SYMBOLS = 2 * _WINDOW + 1
+Shape = Union[Sequence[int], tf.Tensor]
+
+
+class CodeError(ValueError):
+    """A code, or a table, that no encoder here has made."""
+
+
+def gamma_encode(values: tf.Tensor) -> tf.Tensor:
+    """Run-length Elias gamma code of an int32 tensor of any shape: a scalar byte string."""
+    return gen_ops.run_length_encode(
+        tf.reshape(values, [-1]), run_length_code=-1, magnitude_code=-1, use_run_length_for_non_zeros=False
+    )
+
+
+def gamma_decode(code: tf.Tensor, shape: Shape) -> tf.Tensor:
+    """The int32 tensor of `shape` that `gamma_encode` was given.
+
+    Raises:
+      CodeError: eagerly, for a code that is damaged or of another shape.
+    """
+    try:
+        return gen_ops.run_length_decode(
+            code, shape, run_length_code=-1, magnitude_code=-1, use_run_length_for_non_zeros=False
+        )
+    except tf.errors.OpError as error:
+        raise CodeError(f"not a run-length gamma code of shape {tuple(shape)}: {error.message}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Frequencies of the integers from `lowest` on; what is beyond is escaped by the range coder.
+
+    Attributes:
+      lowest: the smallest integer in the table.
+      levels: uint8 of shape [symbols + 1]: quarter octaves below the commonest; the last is the escape's.
+      bits: estimated length of the code of the values that the table was fitted to, without the table.
+    """
+
+    lowest: int
+    levels: np.ndarray
+    bits: float
+
+    @property
+    def num_bytes(self) -> float:
+        """Estimated bytes of the code and the table together."""
+        return self.bits / 8 + len(self.levels) + 2
+
+
+def best_table(values: np.ndarray) -> Table:
+    """The table that makes code and table together shortest: the rarer the integer, the likelier escaped.
+
+    Args:
+      values: int32, any shape, not empty.
+    """
+    flat = np.ravel(values)
+    # Counts beyond the window land in its outermost bins, which are escaped whatever they hold.
+    window = np.clip(flat, -_WINDOW, _WINDOW) + _WINDOW
+    counts = np.bincount(window, minlength=2 * _WINDOW + 1)
+    counts[[0, -1]] = 0
+    tables = [_table(counts, len(flat), rare) for rare in (0, 1, 2, 4, 8, 16, 32)]
+    return min(tables, key=lambda table: table.num_bytes)
+
+
+def _table(counts: np.ndarray, total: int, rare: int) -> Table:
+    common = np.flatnonzero(counts > min(rare, counts.max() - 1))
+    first, last = (int(common[0]), int(common[-1])) if len(common) else (_WINDOW, _WINDOW)
+    kept = counts[first : last + 1]
+    escaped = total - int(kept.sum())
+    occurrences = np.append(kept, escaped)
+    frequency = np.maximum(occurrences, 0.25)
+    levels = np.round(_STEPS_PER_OCTAVE * np.log2(frequency.max() / frequency))
+    levels = np.minimum(levels, len(_FREQUENCIES) - 1).astype(np.uint8)
+    modelled = _FREQUENCIES[levels] / _FREQUENCIES[levels].sum()
+    # An escape costs a gamma code besides; about twice the logarithm of how far out it lies.
+    bits = float(-(occurrences * np.log2(modelled)).sum()) + escaped * 2 * np.log2(last - first + 2)
+    return Table(first - _WINDOW, levels, bits)
+
+
+def cumulative(levels: tf.Tensor) -> tf.Tensor:
+    """A table's levels as the range coder's lookup: int32 [1, n + 2], precision first (negative: escape).
+
+    Every entry gets a frequency of at least 1/2^16.
+
+    Args:
+      levels: uint8 or any integer, [n].
+    """
+    frequency = tf.gather(tf.constant(_FREQUENCIES), tf.cast(levels, tf.int32))
+    count = tf.size(frequency, out_type=tf.int64)
+    upto = tf.cumsum(frequency)
+    cdf = upto * (2**PRECISION - count) // upto[-1] + tf.range(1, count + 1)
+    head = tf.constant([-PRECISION, 0], tf.int64)
+    return tf.cast(tf.concat([head, cdf], 0)[tf.newaxis], tf.int32)
+
+
+def range_encode(values: tf.Tensor, table: Table) -> tf.Tensor:
+    """Range code of an int32 tensor of any shape under `table`: a scalar byte string."""
+    lookup = cumulative(tf.constant(table.levels))
+    symbols = tf.reshape(values, [-1, 1]) - table.lowest
+    handle = gen_ops.create_range_encoder([], lookup)
+    return gen_ops.entropy_encode_finalize(gen_ops.entropy_encode_channel(handle, symbols))
+
+
+def range_decode(code: tf.Tensor, lowest: tf.Tensor, levels: tf.Tensor, shape: Shape) -> tf.Tensor:
+    """The int32 tensor of `shape` that `range_encode` was given.
+
+    Args:
+      code: scalar byte string.
+      lowest: integer scalar, as in the table.
+      levels: integers, [symbols + 1], as in the table.
+      shape: of the tensor; static.
+
+    Raises:
+      CodeError: eagerly, for a table or a code that is damaged or of another shape.
+    """
+    if levels.shape.rank != 1 or not 2 <= int(levels.shape[0]) <= MAX_SYMBOLS + 1:
+        raise CodeError(f"a table of shape {levels.shape} is not one of 2 to {MAX_SYMBOLS + 1} levels")
+    if tf.executing_eagerly() and int(tf.reduce_max(tf.cast(levels, tf.int32))) >= len(_FREQUENCIES):
+        raise CodeError(f"a table holds level {int(tf.reduce_max(levels))}; the most is {len(_FREQUENCIES) - 1}")
+    size = int(np.prod(shape, dtype=np.int64))
+    try:
+        handle = gen_ops.create_range_decoder(code, cumulative(levels))
+        handle, symbols = gen_ops.entropy_decode_channel(handle, [size, 1], tf.int32)
+        complete = gen_ops.entropy_decode_finalize(handle)
+    except tf.errors.OpError as error:
+        raise CodeError(f"not a range code of shape {tuple(shape)}: {error.message}") from error
+    if tf.executing_eagerly():
+        if not bool(complete):
+            raise CodeError(f"a range code does not end where {size} values end")
+    return tf.reshape(symbols, shape) + tf.cast(lowest, tf.int32)
