@@ -1,0 +1,7 @@
+"""Importing this package registers every task; `framework.task.tasks` then builds them by name."""
+
+from __future__ import annotations
+
+from . import digits, mnist
+
+__all__ = ["digits", "mnist"]

@@ -1,0 +1,145 @@
+"""Tasks that Keras trains: an image classifier with softmax cross-entropy and top-1 accuracy."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import ClassVar, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from ..framework.task import Task
+from .datasets import Split
+
+# Images evaluated at a time: as many as memory allows easily, since a compressed model decodes on each call.
+_EVALUATION_BATCH = 1000
+
+# Op seed of the shuffle. A constant, so that the order of the data follows from the global seed alone and
+# not from how many random numbers were drawn before.
+_SHUFFLE_SEED = 0
+
+
+def batches(split: Split, max_value: float, batch_size: int, shuffle: bool) -> tf.data.Dataset:
+    """The split as `(image, label)` batches, gathered and normalised a batch at a time.
+
+    Args:
+      split: the examples, kept as they are (one byte a pixel).
+      max_value: the value of a white pixel, which becomes 1.
+      batch_size: examples a batch. The last batch of an epoch may be smaller: no example is left out.
+      shuffle: whether each pass takes a new order, drawn from TensorFlow's global seed.
+
+    Returns:
+      A dataset of known cardinality, with images float32 in [0, 1] of shape (batch, height, width,
+      channels) and labels int64 of shape (batch,).
+    """
+    examples = len(split.labels)
+    with tf.device("CPU"):
+        images, labels = tf.constant(split.images), tf.constant(split.labels)
+    indices = tf.data.Dataset.range(examples)
+    if shuffle:
+        indices = indices.shuffle(examples, seed=_SHUFFLE_SEED, reshuffle_each_iteration=True)
+
+    def gather(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.cast(tf.gather(images, index), tf.float32) / max_value
+        return image, tf.gather(labels, index)
+
+    options = tf.data.Options()
+    options.autotune.enabled = False  # One thread ahead of the training loop is enough: see the benchmark.
+    # The arrays are in this process, whole: there are no files to share out among tf.distribute's workers.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return indices.batch(batch_size).map(gather).with_options(options)
+
+
+@dataclasses.dataclass(frozen=True)
+class KerasTask(Task):
+    """Base of the tasks that Keras trains with Adam; a subclass says its data and its model.
+
+    Attributes:
+      epochs: passes over the training split.
+      batch_size: examples a training step.
+      learning_rate: of Adam, at the first step.
+      final_learning_rate_factor: the learning rate at the last step as a fraction of the first, reached along
+        half a cosine; 1 keeps it constant. Rates settle only under a decayed learning rate.
+      steps_per_execution: training steps run in one call of the training graph. Callbacks' batch hooks
+        run at this granularity; more steps cost less Python.
+      data_dir: folder of prepared TensorFlow Datasets; None takes `TFDS_DATA_DIR`, else TFDS's default.
+        Tasks whose data is embedded do not use it.
+
+    Class attributes:
+      max_value: the pixel value that becomes 1.
+    """
+
+    max_value: ClassVar[float] = 255.0
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    final_learning_rate_factor: float = 1.0
+    steps_per_execution: int = 8
+    data_dir: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "batch_size", "steps_per_execution"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{self.name}.{field} must be an integer of at least 1, got {value!r}.")
+        if not self.learning_rate > 0:
+            raise ValueError(f"{self.name}.learning_rate must be above 0, got {self.learning_rate!r}.")
+        if not 0 <= self.final_learning_rate_factor <= 1:
+            raise ValueError(
+                f"{self.name}.final_learning_rate_factor must be in [0, 1], "
+                f"got {self.final_learning_rate_factor!r}."
+            )
+
+    @abc.abstractmethod
+    def load(self, split: str) -> Split:
+        """The examples of the `train` or the `test` split."""
+
+    def train_data(self) -> tf.data.Dataset:
+        """The training batches of one epoch; each pass over it takes a new order."""
+        return batches(self.load("train"), self.max_value, self.batch_size, shuffle=True)
+
+    def train(self, model: tf.keras.Model, callbacks: Sequence[tf.keras.callbacks.Callback] = ()) -> None:
+        """Compiles and fits `model` in place, under the strategy it was made in.
+
+        Args:
+          model: from images float32 in [0, 1] to logits of shape (batch, classes).
+          callbacks: passed to Keras.
+        """
+        data = self.train_data()
+        steps = len(data)
+        with model.distribute_strategy.scope():  # Where Keras wants the optimizer's variables.
+            model.compile(
+                optimizer=tf.keras.optimizers.Adam(self._learning_rate(steps)),
+                loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                metrics=["accuracy"],
+                steps_per_execution=min(self.steps_per_execution, steps),
+            )
+        # One endless iterator: making one per epoch costs as much as a small task's whole input.
+        data = data.repeat().prefetch(4)
+        model.fit(data, epochs=self.epochs, steps_per_epoch=steps, callbacks=list(callbacks), verbose=0)
+
+    def evaluate(self, model: tf.keras.Model) -> float:
+        """Top-1 accuracy in [0, 1] over the whole test split.
+
+        Works for models that were never compiled, and leaves a model as it was.
+        """
+        split = self.load("test")
+        data = batches(split, self.max_value, _EVALUATION_BATCH, shuffle=False)
+
+        @tf.function
+        def predict(images: tf.Tensor) -> tf.Tensor:
+            return tf.argmax(model(images, training=False), axis=-1)
+
+        # A concrete function, since TensorFlow warns of retracing where a process evaluates many models.
+        classify = predict.get_concrete_function(data.element_spec[0])
+        predicted = np.concatenate([classify(images).numpy() for images, _ in data])
+        return float(np.mean(predicted == split.labels))
+
+    def _learning_rate(self, steps: int):
+        if self.final_learning_rate_factor == 1:
+            return self.learning_rate
+        return tf.keras.optimizers.schedules.CosineDecay(
+            self.learning_rate, self.epochs * steps, alpha=self.final_learning_rate_factor
+        )
