@@ -10,7 +10,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: venv ## a sweep on real handwriting: prints the table, writes the plot
-	@.venv/bin/lambdapress sweep sweeps/digits.gin --out runs
+	@.venv/bin/lambdapress sweep sweeps/digits.gin --out runs/digits
 
 test: venv ## the tests; ARGS="-k entropy" picks some
 	@$(PYTHON) -m pytest $(ARGS)

@@ -20,19 +20,21 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("framework", "algorithms", "tasks", "sweeps", "gin_configs")
 
 
-def run(*command: object, cwd: Path, **environment: str) -> str:
-    """Standard output of `command`; fails the test with all of its output when it does not exit with 0."""
-    # None of the caller's paths: what is found is found because it is installed.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`command` run to its end; fails the test with all of its output when it does not exit with 0."""
+    # None of this process's paths and switches: what works, works because it is installed.
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_", "MPL"))
+    }
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**inherited, **environment},
+        env={**kept, **environment},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, f"{command} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done
 
 
 def pip(*arguments: object, cwd: Path) -> None:
@@ -64,7 +66,9 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", home / "env", cwd=home)
     python = home / "env" / "bin" / "python"
     pip("--python", python, "install", "--no-index", "--no-deps", wheel, cwd=home)
-    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip()
+    site = run(
+        python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home
+    ).stdout.strip()
     (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python.parent
 
@@ -131,7 +135,7 @@ def test_every_room_is_imported_from_the_wheel(elsewhere: Path, tmp_path: Path):
         f"for room in {ROOMS}: print(importlib.import_module('lambdapress.' + room).__file__)",
         cwd=tmp_path,
         TF_CPP_MIN_LOG_LEVEL="3",
-    ).split()
+    ).stdout.split()
     assert len(rooms) == len(ROOMS)
     assert all(Path(file).is_relative_to(elsewhere.parent) for file in rooms)
 
@@ -146,7 +150,7 @@ def test_a_users_own_modules_shadow_nothing(elsewhere: Path, tmp_path: Path):
         cwd=tmp_path,
         TF_CPP_MIN_LOG_LEVEL="3",
     )
-    assert Path(file.strip()).is_relative_to(elsewhere.parent)
+    assert Path(file.stdout.strip()).is_relative_to(elsewhere.parent)
 
 
 HELP_AND_WHAT_IT_IMPORTED = """
@@ -174,7 +178,36 @@ def test_help_answers_without_importing_what_takes_long(elsewhere: Path, tmp_pat
     )
 
 
+def assert_quiet(done: subprocess.CompletedProcess[str]) -> None:
+    """No start-up noise of TensorFlow or of what it imports."""
+    for noise in ("tensorflow/", "Warning", "WARNING", "oneDNN", "cuda", "absl"):
+        assert noise not in done.stdout + done.stderr
+
+
 def test_list_names_what_is_in_the_wheel(elsewhere: Path, tmp_path: Path):
-    listed = run(elsewhere / "lambdapress", "list", cwd=tmp_path)
-    for name in ("digits", "power_law", "epr", "none", "sweeps/digits.gin"):
-        assert name in listed
+    done = run(elsewhere / "lambdapress", "list", cwd=tmp_path)
+    for name in ("digits", "mnist_classifier", "power_law", "epr", "none", "mnist_notebook", "lenets"):
+        assert name in done.stdout.split()
+    assert_quiet(done)
+
+
+def test_the_demo_sweep_runs_from_the_wheel(elsewhere: Path, tmp_path: Path):
+    smaller = ("sweep.seeds = [0]", "sweep.lmbdas = [1.0]", "digits.epochs = 1")
+    options = [part for binding in smaller for part in ("--gin", binding)]
+    done = run(
+        elsewhere / "lambdapress",
+        "sweep",
+        "sweeps/digits.gin",
+        "--out",
+        "out",
+        "--workers",
+        "2",
+        *options,
+        cwd=tmp_path,
+    )
+    for name in ("none", "power_law", "epr"):
+        assert name in done.stdout
+    assert len(list((tmp_path / "out").rglob("result.json"))) == 3
+    assert len(list((tmp_path / "out").rglob("model.lpz"))) == 3
+    assert {path.suffix for path in (tmp_path / "out").glob("*.*g")} == {".png", ".svg"}
+    assert_quiet(done)
