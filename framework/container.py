@@ -25,24 +25,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
 import ml_dtypes
-import msgpack
 import numpy as np
 
+from .untrusted import (
+    ContainerError,
+    Fields,
+    check_path,
+    checked_shape,
+    checked_size,
+    packed,
+    plain_map,
+    text_keys,
+)
+
 Tensor = Union[bytes, np.ndarray, Sequence[bytes]]
+
+# Bounds on what a reader allocates, whatever a header claims; more of them in untrusted.py.
+MAX_ENTRIES = 2**14
+MAX_TENSORS = 2**16
+MAX_HEADER = 2**20  # bytes, inflated
+MAX_INFLATION = 32  # inflated header bytes per deflated one, beyond the first kilobyte
 
 MAGIC = b"\xce\xbbpz"  # "λpz" in UTF-8
 VERSION = 1
 SUFFIX = ".lpz"
-
-# What a reader allocates is bounded by these, whatever a header claims.
-MAX_ENTRIES = 2**14
-MAX_HEADER = 2**20  # bytes, inflated
-MAX_OBJECT = 2**16  # bytes of one header object: the metadata, the layout table, one entry's field
-MAX_INFLATION = 32  # inflated header bytes per deflated one, beyond the first kilobyte
-MAX_PATH = 1024  # bytes in UTF-8
-MAX_RANK = 32
-MAX_ELEMENTS = 2**40
-MAX_NESTING = 8
 
 # A dtype's position is its code in the file: append only.
 _DTYPES = {
@@ -66,10 +72,6 @@ _DICTIONARY = (
     b"conv1d_conv3d_transpose_batch_normalization/gamma_beta_logits_backbone/conv2d_2/kernel"
     b"_conv2d_1/bias_dense_2/bias_dense_1/kernel_dense/kernel_conv2d/bias/kernel"
 )
-
-
-class ContainerError(ValueError):
-    """What is to be stored cannot be, or a file is not a sound container; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -129,25 +131,26 @@ def pack(entries: Iterable[Entry], metadata: Optional[Mapping[str, Any]] = None)
     """
     layouts: dict[bytes, int] = {}
     paths: set[str] = set()
-    table, rows, payload = [], [], []
+    table, rows, payload, tensors = [], [], [], 0
     for entry in entries:
         try:
-            _check_path(entry.path, paths)
+            check_path(entry.path, paths)
             layout = _layout_of(entry)
-            index = layouts.setdefault(_pack(layout), len(layouts))
+            index = layouts.setdefault(packed(layout), len(layouts))
             if index == len(table):
                 table.append(layout)
             fields: list[Any] = [entry.path, index, list(entry.shape)]
             for name in sorted(entry.tensors) if entry.algorithm is not None else ():
                 fields.append(_extent(entry.tensors[name], entry.shape))
-            rows += [_pack(field) for field in fields]
+            rows += [packed(field) for field in fields]
             for name in sorted(entry.tensors):
                 payload += _chunks(entry.tensors[name])
+            tensors += len(entry.tensors)
         except ContainerError as error:
             raise ContainerError(f"entry {entry.path!r}: {error}") from None
-    _check_count(len(paths))
-    head = _pack(_plain_map({} if metadata is None else metadata, "metadata"), "metadata")
-    header = b"".join([head, _pack(table, "layout table"), *rows])
+    _check_counts(len(paths), tensors)
+    head = packed(plain_map({} if metadata is None else metadata, "metadata"), "metadata")
+    header = b"".join([head, packed(table, "layout table"), *rows])
     if len(header) > MAX_HEADER:
         raise ContainerError(f"the header takes {len(header):,} bytes, more than {MAX_HEADER:,}")
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
@@ -156,7 +159,7 @@ def pack(entries: Iterable[Entry], metadata: Optional[Mapping[str, Any]] = None)
     if len(deflated) < len(header) <= _inflation_bound(len(deflated)):
         header, flags = deflated, _DEFLATED
     lead = MAGIC + bytes([VERSION, flags])
-    body = b"".join([_pack(len(header)), header, *payload])
+    body = b"".join([packed(len(header)), header, *payload])
     return lead + zlib.crc32(body, zlib.crc32(lead)).to_bytes(4, "little") + body
 
 
@@ -231,8 +234,8 @@ def read(path: Union[str, os.PathLike[str]]) -> Contents:
 
 def _unpack(data: memoryview) -> Contents:
     header, payload_at = _open(data)
-    fields = _Fields(header)
-    metadata = _plain_map(fields.take("metadata"), "metadata")
+    fields = Fields(header)
+    metadata = plain_map(fields.take("metadata"), "metadata")
     table = fields.take("layout table")
     if type(table) is not list:
         raise ContainerError("the layout table is not a list")
@@ -240,14 +243,16 @@ def _unpack(data: memoryview) -> Contents:
     payload = _Payload(data[payload_at:])
     entries: list[Entry] = []
     paths: set[str] = set()
+    tensors = 0
     while fields.more():
-        _check_count(len(entries) + 1)
         path = fields.take("path")
-        _check_path(path, paths)
+        check_path(path, paths)
         try:
             entries.append(_read_entry(path, fields, layouts, payload))
         except ContainerError as error:
             raise ContainerError(f"entry {path!r}: {error}") from None
+        tensors += len(entries[-1].tensors)
+        _check_counts(len(entries), tensors)
     if payload.left:
         raise ContainerError(f"{payload.left:,} bytes too many after the last tensor")
     return Contents(tuple(entries), metadata, len(data), payload_at)
@@ -275,8 +280,8 @@ def _open(data: memoryview) -> tuple[bytes, int]:
         raise ContainerError(
             f"unknown flags {flags:#04x}; this is {_ourselves()}, which knows {_DEFLATED:#04x}"
         )
-    lead = _Fields(bytes(data[_PRELUDE : _PRELUDE + 9]))
-    length = _checked_size(lead.take("header length"), "header length")
+    lead = Fields(bytes(data[_PRELUDE : _PRELUDE + 9]))
+    length = checked_size(lead.take("header length"), "header length")
     start = _PRELUDE + lead.position
     if length > len(data) - start:
         raise ContainerError(f"the header claims {length:,} bytes where {len(data) - start:,} are left")
@@ -295,12 +300,12 @@ def _open(data: memoryview) -> tuple[bytes, int]:
     return header, start + length
 
 
-def _read_entry(path: str, fields: _Fields, layouts: list[_Layout], payload: _Payload) -> Entry:
-    index = _checked_size(fields.take("layout"), "layout")
+def _read_entry(path: str, fields: Fields, layouts: list[_Layout], payload: _Payload) -> Entry:
+    index = checked_size(fields.take("layout"), "layout")
     if index >= len(layouts):
         raise ContainerError(f"layout {index} where there are {len(layouts)}")
     layout = layouts[index]
-    shape = _checked_shape(fields.take("shape"), "shape")
+    shape = checked_shape(fields.take("shape"), "shape")
     if layout.algorithm is None:
         tensors: dict[str, Tensor] = {"value": payload.array(layout.dtype, shape, "value")}
         return Entry(path, shape, layout.dtype, None, layout.config, tensors)
@@ -308,50 +313,16 @@ def _read_entry(path: str, fields: _Fields, layouts: list[_Layout], payload: _Pa
     for name, kind in layout.kinds.items():
         extent = fields.take(name)
         if kind == _BYTES:
-            tensors[name] = bytes(payload.take(_checked_size(extent, name), name))
+            tensors[name] = bytes(payload.take(checked_size(extent, name), name))
         elif kind == _STRINGS:
             if type(extent) is not list:
                 raise ContainerError(f"lengths of {name!r} are not a list")
-            sizes = [_checked_size(size, name) for size in extent]
+            sizes = [checked_size(size, name) for size in extent]
             tensors[name] = tuple(bytes(payload.take(size, name)) for size in sizes)
         else:
-            own = shape if extent is None else _checked_shape(extent, f"shape of {name!r}")
+            own = shape if extent is None else checked_shape(extent, f"shape of {name!r}")
             tensors[name] = payload.array(_NAMES[kind], own, name)
     return Entry(path, shape, layout.dtype, layout.algorithm, layout.config, tensors)
-
-
-class _Fields:
-    """The msgpack objects of a header one after the other, each measured before it is built."""
-
-    def __init__(self, data: bytes):
-        self._data = data
-        self._scan = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
-        self._scan.feed(data)
-        self.position = 0
-
-    def more(self) -> bool:
-        return self.position < len(self._data)
-
-    def take(self, what: str) -> Any:
-        start = self.position
-        try:
-            self._scan.skip()
-            self.position = self._scan.tell()
-            if self.position - start > MAX_OBJECT:
-                raise ContainerError(f"the header's {what} takes more than {MAX_OBJECT:,} bytes")
-            return msgpack.unpackb(
-                self._data[start : self.position],
-                strict_map_key=True,
-                object_pairs_hook=_unique,
-                ext_hook=_no_extension,
-            )
-        except msgpack.OutOfData:
-            raise ContainerError(f"the header ends inside the {what}") from None
-        except ContainerError:
-            raise
-        except (ValueError, msgpack.UnpackException) as error:
-            reason = str(error) or type(error).__name__
-            raise ContainerError(f"the header is not msgpack at the {what} ({reason})") from None
 
 
 class _Payload:
@@ -377,17 +348,6 @@ class _Payload:
             raise ContainerError(f"{what!r} has a boolean that is neither 0 nor 1")
         # The copy is aligned, writeable, and lets go of the file's bytes.
         return raw.astype(f"=u{width}").view(_DTYPES[dtype]).reshape(shape)
-
-
-def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ContainerError("the header gives a key twice")
-    return found
-
-
-def _no_extension(code: int, data: bytes) -> None:
-    raise ContainerError(f"the header holds the msgpack extension type {code}")
 
 
 # To bytes.
@@ -419,16 +379,6 @@ def _size(tensor: Tensor) -> int:
     return tensor.nbytes if isinstance(tensor, np.ndarray) else sum(map(len, _chunks(tensor)))
 
 
-def _pack(value: Any, what: str = "field") -> bytes:
-    try:
-        packed: bytes = msgpack.packb(value)  # pyright: ignore[reportAssignmentType]
-    except UnicodeEncodeError as error:
-        raise ContainerError(f"{what}: text that is not valid Unicode ({error.reason})") from None
-    if len(packed) > MAX_OBJECT:
-        raise ContainerError(f"{what} takes {len(packed):,} bytes in the header, more than {MAX_OBJECT:,}")
-    return packed
-
-
 # What entries have in common, and the rules that hold on both ways.
 
 
@@ -442,13 +392,13 @@ class _Layout:
 
 def _layout_of(entry: Entry) -> list[Any]:
     """`entry`'s row of the layout table; raises ContainerError where it cannot be stored."""
-    shape = _checked_shape(list(entry.shape), "shape")
+    shape = checked_shape(list(entry.shape), "shape")
     if entry.dtype not in _CODES:
         raise ContainerError(f"dtype {entry.dtype!r} cannot be stored (available: {', '.join(_NAMES)})")
-    kinds = {name: _kind(name, entry.tensors[name]) for name in _sorted_keys(entry.tensors, "tensors")}
+    kinds = {name: _kind(name, entry.tensors[name]) for name in text_keys(entry.tensors, "tensors")}
     code = _CODES[entry.dtype]
     if entry.algorithm is not None:
-        row = [code, entry.algorithm, _plain_map(entry.config, "config"), kinds]
+        row = [code, entry.algorithm, plain_map(entry.config, "config"), kinds]
         _checked_layout(row)
         return row
     if entry.config or list(kinds) != ["value"]:
@@ -473,12 +423,12 @@ def _checked_layout(row: Any) -> _Layout:
     _, algorithm, config, kinds = row
     if type(algorithm) is not str or not algorithm:
         raise ContainerError(f"the algorithm is not a name but {reprlib.repr(algorithm)}")
-    for name, kind in _plain_map(kinds, "tensor kinds").items():
+    for name, kind in plain_map(kinds, "tensor kinds").items():
         if type(kind) is not int or not (0 <= kind < len(_NAMES) or kind in (_BYTES, _STRINGS)):
             raise ContainerError(f"tensor {name!r} has the unknown dtype {reprlib.repr(kind)}")
     if list(kinds) != sorted(kinds):
         raise ContainerError("tensors are out of order")
-    return _Layout(_NAMES[row[0]], algorithm, _plain_map(config, "config"), kinds)
+    return _Layout(_NAMES[row[0]], algorithm, plain_map(config, "config"), kinds)
 
 
 def _kind(name: str, tensor: Any) -> int:
@@ -487,7 +437,7 @@ def _kind(name: str, tensor: Any) -> int:
     if isinstance(tensor, (list, tuple)) and all(isinstance(string, bytes) for string in tensor):
         return _STRINGS
     if isinstance(tensor, (np.ndarray, np.generic)) and tensor.dtype.name in _CODES:
-        _checked_shape(list(tensor.shape), f"shape of {name!r}")
+        checked_shape(list(tensor.shape), f"shape of {name!r}")
         return _CODES[tensor.dtype.name]
     held = f"an array of {tensor.dtype}" if isinstance(tensor, np.ndarray) else type(tensor).__name__
     raise ContainerError(
@@ -495,62 +445,9 @@ def _kind(name: str, tensor: Any) -> int:
     )
 
 
-def _checked_shape(shape: Any, what: str) -> tuple[int, ...]:
-    if type(shape) is not list or not all(type(axis) is int and axis >= 0 for axis in shape):
-        raise ContainerError(f"{what} is not a list of sizes but {reprlib.repr(shape)}")
-    # Zeros aside: numpy refuses an empty array whose other axes are too long.
-    if len(shape) > MAX_RANK or math.prod(max(axis, 1) for axis in shape) > MAX_ELEMENTS:
-        raise ContainerError(
-            f"{what} {reprlib.repr(shape)} is beyond {MAX_RANK} axes or {MAX_ELEMENTS:,} elements"
-        )
-    return tuple(shape)
-
-
-def _checked_size(size: Any, what: str) -> int:
-    if type(size) is not int or size < 0:
-        raise ContainerError(f"{what} is not a size but {reprlib.repr(size)}")
-    return size
-
-
-def _check_path(path: Any, known: set[str]) -> None:
-    if type(path) is not str or not path or len(path.encode("utf-8", "replace")) > MAX_PATH:
-        raise ContainerError(f"a path is not a text of 1 to {MAX_PATH:,} bytes but {reprlib.repr(path)}")
-    if path in known:
-        raise ContainerError(f"the path {path!r} is given twice; each weight is stored once")
-    known.add(path)
-
-
-def _check_count(count: int) -> None:
-    if count > MAX_ENTRIES:
-        raise ContainerError(f"more than {MAX_ENTRIES:,} entries")
-
-
-def _sorted_keys(mapping: Any, what: str) -> list[str]:
-    if not isinstance(mapping, Mapping) or not all(type(key) is str for key in mapping):
-        raise ContainerError(f"{what} is not a mapping with text keys but {reprlib.repr(mapping)}")
-    return sorted(mapping)
-
-
-def _plain_map(mapping: Any, what: str, depth: int = 0) -> dict[str, Any]:
-    """A copy with sorted keys, and lists for tuples, of a mapping made of plain values alone."""
-    return {key: _plain(mapping[key], what, depth + 1) for key in _sorted_keys(mapping, what)}
-
-
-def _plain(value: Any, what: str, depth: int) -> Any:
-    if depth > MAX_NESTING:
-        raise ContainerError(f"{what} is nested more than {MAX_NESTING} deep")
-    if value is None or type(value) in (bool, float, str):
-        return value
-    if type(value) is int and -(2**63) <= value < 2**64:
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, what, depth + 1) for item in value]
-    if isinstance(value, Mapping):
-        return _plain_map(value, what, depth)
-    raise ContainerError(
-        f"{what} holds {reprlib.repr(value)} of type {type(value).__name__}; "
-        "give str, int (64 bits), float, bool, None, or lists and mappings of these"
-    )
+def _check_counts(entries: int, tensors: int) -> None:
+    if entries > MAX_ENTRIES or tensors > MAX_TENSORS:
+        raise ContainerError(f"more than {MAX_ENTRIES:,} entries or {MAX_TENSORS:,} tensors")
 
 
 def _inflation_bound(deflated: int) -> int:

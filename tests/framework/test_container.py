@@ -524,6 +524,24 @@ def test_hostile(data: bytes, message: str):
         unpack(data)
 
 
+def test_the_most_objects_a_file_can_ask_for(traced):
+    """Empty arrays cost next to nothing in a file, and an object each in memory."""
+    names = [f"{i:02x}" for i in range(255)]
+    layout = [10, "half", {}, dict.fromkeys(names, 0)]
+    rows = b"".join(header_of(str(i), 0, [0]) + b"\xc0" * len(names) for i in range(2**16 // len(names)))
+    data = seal(header_of({}, [layout]) + rows)
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    assert len(unpack(data).entries) == 257
+    assert tracemalloc.get_traced_memory()[1] - before <= 25_000_000
+    tracemalloc.stop()  # it triples the time of what follows
+    with pytest.raises(ContainerError, match="65,536 tensors"):
+        unpack(seal(header_of({}, [layout]) + rows + header_of("last", 0, [0]) + b"\xc0" * len(names)))
+    many = [coded(str(i), **dict.fromkeys(names, b"")) for i in range(258)]
+    with pytest.raises(ContainerError, match="65,536 tensors"):
+        pack(many)
+
+
 def test_hostile_allocation_is_bounded(traced):
     """What expands most: deflated headers full of small objects, in each place that takes them."""
     many = [[]] * 60_000
