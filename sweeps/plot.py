@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Callable, Iterable, Tuple, Union
+from typing import Any, Callable, Tuple, Union, cast
 
 import matplotlib
 import numpy as np
@@ -39,9 +40,9 @@ _REFERENCE = (0, (4, 3))
 _DARK, _GREY = "#222222", "#777777"
 _NAME = "tradeoff"
 _DPI = 200
-Curve = Tuple[str, str]  # an algorithm and its overrides
-
 _DEVICES = threading.Lock()  # matplotlib keeps the salt of its SVG identifiers in one global
+
+Curve = Tuple[str, str]  # an algorithm and its overrides
 
 
 def plot(frame: pd.DataFrame, out_dir: Union[str, os.PathLike]) -> list[Path]:
@@ -92,33 +93,33 @@ def draw(frame: pd.DataFrame, axes: Union[None, Axes, Iterable[Axes]] = None) ->
       ResultError: as `results.summarise` does.
     """
     summary = summarise(frame)
+    found = summary[summary["n"] > 0]
     tasks = sorted(summary["task"].unique())
-    if axes is None:
-        across = min(len(tasks), 3)
-        down = math.ceil(len(tasks) / across)
-        figure = Figure(figsize=(4.6 * across, 3.8 * down + 0.8), layout="constrained")
-        FigureCanvasAgg(figure)
-        grid = figure.subplots(down, across, squeeze=False).ravel()
-        for unused in grid[len(tasks) :]:
-            unused.set_axis_off()
-        panels = list(grid[: len(tasks)])
-    else:
+    styles = _styles(found)
+    key = _key(found, styles)
+    if axes is not None:
         panels = [axes] if isinstance(axes, Axes) else list(axes)
         if len(panels) != len(tasks):
             raise ValueError(
                 f"`axes` has {len(panels)}, but the frame has {len(tasks)} tasks ({', '.join(tasks)}); "
                 "give one for each, or none."
             )
-        figure = panels[0].figure
-    styles = _styles(summary)
-    key = _key(summary, styles)
+        figure = cast(Figure, panels[0].figure)
+        own_key = key
+    else:
+        across = min(len(tasks), 3)
+        down = math.ceil(len(tasks) / across)
+        figure = Figure(figsize=(max(5.6, 4.6 * across), 3.9 * down))
+        figure.set_layout_engine("constrained", wspace=0.06, hspace=0.06)
+        canvas = FigureCanvasAgg(figure)
+        panels = list(figure.subplots(down, across, squeeze=False).ravel())
+        for unused in panels[len(tasks) :]:
+            unused.remove()
+        own_key = []
+        if key:
+            _shared_legend(figure, canvas, key, across)
     for task, panel in zip(tasks, panels):
-        one = summary["task"] == task
-        _panel(panel, summary[one], frame[frame["task"] == task], styles, [] if axes is None else key)
-    if axes is None:
-        figure.legend(
-            handles=key, loc="outside lower center", ncols=across, fontsize=9, frameon=False, handlelength=3.4
-        )
+        _panel(panel, summary[summary["task"] == task], frame[frame["task"] == task], styles, own_key)
     return figure
 
 
@@ -189,6 +190,8 @@ def _panel(
     axes.set_ylabel(f"{metric} (%), log scale of the error", fontsize=10)
     _ticks(axes.xaxis, left, right, 6, units.size)
     _ticks(axes.yaxis, bottom, min(top, 1.0), 8, lambda error: f"{100 * (1 - error):.6g}")
+    if metrics.max() == 1:
+        _mark_perfect(axes, floor)
     axes.grid(True, color="#E4E4E4", linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9, color=_GREY)
@@ -244,30 +247,48 @@ def _curve(
 
 
 def _key(summary: pd.DataFrame, styles: dict[Curve, dict[str, Any]]) -> list[Line2D]:
-    """The legend of what all panels share."""
-    handles = []
+    """The legend of what the panels share: the curves, then three marks (or nothing without a curve)."""
+    lines = []
     for (algorithm, overrides), style in styles.items():
         of = summary[(summary["algorithm"] == algorithm) & (summary["overrides"] == overrides)]
         ends = sorted({units.lmbda(of["lmbda"].min()), units.lmbda(of["lmbda"].max())}, key=float)
         label = f"{style['label']}, λ = {' to '.join(ends)}"
-        handles.append(Line2D([], [], markersize=6, linewidth=1.4, **{**style, "label": label}))
-    marks = {"linestyle": "none", "color": _GREY, "marker": "o"}
-    marked = {"markeredgecolor": _DARK, "markersize": 7, "label": "Pareto-optimal"}
-    hollow = {"markerfacecolor": "white", "markersize": 5, "label": "dominated"}
-    handles += [Line2D([], [], **{**marks, **kind}) for kind in (marked, hollow)]
-    if summary["n"].max() > 1:
-        trial = {
-            "marker": ".",
-            "markersize": 5,
-            "alpha": 0.6,
-            "label": "one trial (bars: 95% interval of the mean)",
-        }
-        handles.append(Line2D([], [], **{**marks, **trial}))
-    return handles
+        lines.append(Line2D([], [], markersize=6, linewidth=1.4, **{**style, "label": label}))
+    looks = (
+        {"marker": "o", "markeredgecolor": _DARK, "markersize": 7, "label": "Pareto-optimal"},
+        {"marker": "o", "markerfacecolor": "white", "markersize": 5, "label": "dominated"},
+        {"marker": ".", "markersize": 5, "alpha": 0.6, "label": "one trial (bars: 95% interval of the mean)"},
+    )
+    marks = [Line2D([], [], linestyle="none", color=_GREY, **look) for look in looks]
+    return lines + marks if lines else []
+
+
+def _shared_legend(figure: Figure, canvas: FigureCanvasAgg, key: list[Line2D], across: int) -> None:
+    """Below the panels: the curves in as many columns as fit, the three marks in one of their own."""
+    lines, marks = key[:-3], key[-3:]
+    for columns in range(across, -1, -1):
+        down = max(3, math.ceil(len(lines) / columns)) if columns else len(key)
+        blank = [Line2D([], [], linestyle="none", label=" ")]
+        gap = -len(lines) % down if columns else 0
+        handles = lines + blank * gap + marks
+        columns = math.ceil(len(handles) / down)
+        legend = figure.legend(
+            handles=handles + blank * (down * columns - len(handles)),
+            loc="outside lower center",
+            ncols=columns,
+            fontsize=9,
+            frameon=False,
+            handlelength=3.4,
+        )
+        extent = legend.get_window_extent(canvas.get_renderer())
+        if columns == 1 or extent.width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
+            return
+        legend.remove()
 
 
 def _smallest_error(metrics: np.ndarray) -> float:
-    """What stands for an error of 0, which a log axis lacks: half the smallest other error."""
+    """What stands for an error of 0, which a log axis lacks: half the smallest other error, marked 100%."""
     errors = 1 - metrics[metrics < 1]
     return float(errors.min() / 2) if len(errors) else 1e-4
 
@@ -296,9 +317,18 @@ def _ticks(axis: Axis, low: float, high: float, most: int, text: Callable[[float
     if len(ticks) < 3:
         ticks = np.asarray(MaxNLocator(most - 2).tick_values(low, high))
         ticks = ticks[(ticks >= low) & (ticks <= high)]
-    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_major_formatter(FixedFormatter([text(tick) for tick in ticks]))
     axis.set_minor_locator(NullLocator())
+
+
+def _mark_perfect(axes: Axes, floor: float) -> None:
+    """Says that what stands at `floor` is an error of 0."""
+    ticks = np.asarray(axes.yaxis.get_majorticklocs())
+    texts = [text.get_text() for text in axes.yaxis.get_ticklabels()]
+    kept = [(tick, text) for tick, text in zip(ticks, texts) if tick > 1.3 * floor]
+    axes.yaxis.set_major_locator(FixedLocator([floor, *(tick for tick, _ in kept)]))
+    axes.yaxis.set_major_formatter(FixedFormatter(["100", *(text for _, text in kept)]))
 
 
 def _literal(text: str) -> str:

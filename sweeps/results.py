@@ -79,8 +79,7 @@ def load_results(directory: Union[str, os.PathLike]) -> pd.DataFrame:
         frame[name] = frame[name].astype(np.float64)
     for name in frame.columns:
         if name.startswith((OVERRIDE, VERSION)):
-            values = frame[name].astype(object)
-            frame[name] = values.where(values.notna(), None)
+            frame[name] = pd.Series([row.get(name) for row in rows], dtype=object)
     order = ["task", "algorithm", "overrides", "lmbda", "seed", "identity"]
     return frame.sort_values(order, kind="stable", ignore_index=True)
 

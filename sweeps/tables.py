@@ -6,7 +6,8 @@ import dataclasses
 import io
 import json
 import re
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import pandas as pd
 import rich.box
@@ -71,7 +72,7 @@ class _Table:
 def _table(rows: pd.DataFrame) -> _Table:
     metric = rows["metric_name"].iloc[0]
     baseline = rows["baseline_metric"].iloc[0]
-    texts, common = settings(rows["overrides"])
+    texts, common = settings(list(rows["overrides"]))
     in_kb = rows["size_bytes"].max() >= _IN_KILOBYTES
     scale, unit, places = (1e-3, "kB", 1) if in_kb else (1, "bytes", 0)
 
@@ -112,7 +113,7 @@ def _with_intervals(
     """A column of `mean ± half-width`, padded such that means and intervals stand in line."""
     means, intervals = [], []
     for mean, half in zip(rows[name] * scale, rows[f"{name}_ci"] * scale):
-        digits = units.decimals(mean) if places is None else places
+        digits = units.ratio_decimals(mean) if places is None else places
         means.append(units.number(mean, digits) + suffix if mean == mean else "")
         intervals.append(units.number(half, digits))
     wide, narrow = max(map(len, means)), max(map(len, intervals))
@@ -171,8 +172,15 @@ def _failures(summary: pd.DataFrame) -> list[str]:
 def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: bool) -> str:
     out = io.StringIO()
     console = rich.console.Console(
-        file=out, width=width, force_terminal=ansi, color_system=None, legacy_windows=False, _environ={}
+        file=out,
+        width=width,
+        force_terminal=ansi,
+        color_system="standard" if ansi else None,
+        legacy_windows=False,
+        _environ={},
     )
+
+    wide = rich.console.Console(width=1000, _environ={})
 
     def say(text: str, style: str = "") -> None:
         console.print(rich.text.Text(text, style=style), soft_wrap=True)
@@ -192,8 +200,8 @@ def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: boo
             )
         for cells, optimal in zip(table.rows, table.pareto):
             drawn.add_row(*map(rich.text.Text, cells), style="bold" if optimal else "")
-        needed = rich.measure.Measurement.get(console, console.options, drawn).minimum
-        console.print(drawn, width=max(width, needed), soft_wrap=needed > width)
+        console.width = max(width, rich.measure.Measurement.get(wide, wide.options, drawn).minimum)
+        console.print(drawn)
     say(_MARKS)
     areas = _hypervolumes(summary)
     if areas:

@@ -27,9 +27,13 @@ def percent(fraction: float) -> str:
     return number(100 * fraction, 2)
 
 
+def ratio_decimals(value: float) -> int:
+    return min(2, decimals(value))
+
+
 def ratio(value: float) -> str:
-    """How many times smaller, with three significant digits: `1.00×`, `12.4×`, `1,240×`."""
-    return "" if math.isnan(value) else f"{number(value, decimals(value))}×"
+    """How many times smaller, with three significant digits but no more than two decimals: `12.4×`."""
+    return "" if math.isnan(value) else f"{number(value, ratio_decimals(value))}×"
 
 
 def seconds(value: float) -> str:
