@@ -257,7 +257,7 @@ def _key(summary: pd.DataFrame, styles: dict[Curve, dict[str, Any]]) -> list[Lin
     looks = (
         {"marker": "o", "markeredgecolor": _DARK, "markersize": 7, "label": "Pareto-optimal"},
         {"marker": "o", "markerfacecolor": "white", "markersize": 5, "label": "dominated"},
-        {"marker": ".", "markersize": 5, "alpha": 0.6, "label": "one trial (bars: 95% interval of the mean)"},
+        {"marker": ".", "markersize": 5, "alpha": 0.6, "label": "one trial (bars: 95% interval)"},
     )
     marks = [Line2D([], [], linestyle="none", color=_GREY, **look) for look in looks]
     return lines + marks if lines else []

@@ -169,6 +169,19 @@ def _failures(summary: pd.DataFrame) -> list[str]:
     return [line for lines in summary["failures"] for line in lines.splitlines()]
 
 
+def _drawn(table: _Table) -> rich.table.Table:
+    """With columns of names that may be folded down to 8 characters, and of numbers that may not."""
+    drawn = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, header in enumerate(table.headers):
+        if i < table.names:
+            drawn.add_column(header, overflow="fold", min_width=8 if header else None)
+        else:
+            drawn.add_column(rich.text.Text(header), no_wrap=True)
+    for cells, optimal in zip(table.rows, table.pareto):
+        drawn.add_row(*map(rich.text.Text, cells), style="bold" if optimal else "")
+    return drawn
+
+
 def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: bool) -> str:
     out = io.StringIO()
     console = rich.console.Console(
@@ -189,19 +202,11 @@ def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: boo
         say(table.title, "bold")
         for remark in table.remarks:
             say(f"  {remark}")
-        drawn = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        for i, header in enumerate(table.headers):
-            is_name = i < table.names
-            drawn.add_column(
-                rich.text.Text(header),
-                no_wrap=not is_name,
-                overflow="fold",
-                min_width=8 if is_name and i else None,
-            )
-        for cells, optimal in zip(table.rows, table.pareto):
-            drawn.add_row(*map(rich.text.Text, cells), style="bold" if optimal else "")
-        console.width = max(width, rich.measure.Measurement.get(wide, wide.options, drawn).minimum)
-        console.print(drawn)
+        numbers = _drawn(
+            dataclasses.replace(table, rows=[[""] * table.names + r[table.names :] for r in table.rows])
+        )
+        console.width = max(width, rich.measure.Measurement.get(wide, wide.options, numbers).minimum)
+        console.print(_drawn(table))
     say(_MARKS)
     areas = _hypervolumes(summary)
     if areas:
