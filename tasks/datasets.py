@@ -63,6 +63,13 @@ def load_split(name: str, split: str, data_dir: Optional[str] = None) -> Split:
 
 @functools.lru_cache(maxsize=8)
 def _read(name: str, split: str, folder: Optional[str], data_dir: Optional[str]) -> Split:
+    with warnings.catch_warnings():
+        # TFDS imports google.api_core as it goes, which announces the end of old Pythons.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.api_core")
+        return _read_with_tfds(name, split, folder, data_dir)
+
+
+def _read_with_tfds(name: str, split: str, folder: Optional[str], data_dir: Optional[str]) -> Split:
     builder = _builder(name, folder)
     if not builder.data_path.exists():
         _download(builder, data_dir)
@@ -77,7 +84,8 @@ def _read(name: str, split: str, folder: Optional[str], data_dir: Optional[str])
 
 
 def _builder(name: str, folder: Optional[str]) -> Any:
-    tfds = _import_tfds()
+    import tensorflow_datasets as tfds
+
     try:
         return tfds.builder(name, data_dir=folder)
     except tfds.core.registered.DatasetNotFoundError:
@@ -87,20 +95,13 @@ def _builder(name: str, folder: Optional[str]) -> Any:
         raise _damaged(name, where, error) from error
 
 
-def _import_tfds() -> Any:
-    with warnings.catch_warnings():  # google.api_core announces the end of old Pythons at import.
-        warnings.simplefilter("ignore", FutureWarning)
-        import tensorflow_datasets
-    return tensorflow_datasets
-
-
 def _download(builder: Any, data_dir: Optional[str]) -> None:
     """Lets TFDS download and prepare, once the first host answers; one process at a time."""
     url = next(iter(builder.url_infos), None)
     try:
         if url is not None:
             requests.head(url, timeout=_PROBE_TIMEOUT)
-        folder = pathlib.Path(builder._data_dir_root).expanduser()
+        folder = pathlib.Path(builder.data_path.parents[1])
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(folder / f".{builder.name}.lock")):
             builder.download_and_prepare()

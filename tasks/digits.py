@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import tensorflow as tf
 
@@ -17,19 +17,20 @@ _SPLIT_SEED = 0
 _TEST_EXAMPLES = 500
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load(split: str) -> Split:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    images, labels = load_digits(return_X_y=True)
-    train_images, test_images, train_labels, test_labels = train_test_split(
+    images, labels = cast(Any, load_digits(return_X_y=True))
+    parts: Any = train_test_split(
         images.reshape(-1, 8, 8, 1),
         labels,
         test_size=_TEST_EXAMPLES,
         random_state=_SPLIT_SEED,
         stratify=labels,
     )
+    train_images, test_images, train_labels, test_labels = parts
     return {"train": Split.of(train_images, train_labels), "test": Split.of(test_images, test_labels)}[split]
 
 

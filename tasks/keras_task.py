@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 import tensorflow as tf
@@ -128,16 +129,17 @@ class KerasTask(Task):
         split = self.load("test")
         data = batches(split, self.max_value, _EVALUATION_BATCH, shuffle=False)
 
-        @tf.function
         def predict(images: tf.Tensor) -> tf.Tensor:
             return tf.argmax(model(images, training=False), axis=-1)
 
         # A concrete function, since TensorFlow warns of retracing where a process evaluates many models.
-        classify = predict.get_concrete_function(data.element_spec[0])
+        images = tf.TensorSpec((None,) + split.images.shape[1:], tf.float32)
+        compiled: Any = tf.function(predict)
+        classify = compiled.get_concrete_function(images)
         predicted = np.concatenate([classify(images).numpy() for images, _ in data])
         return float(np.mean(predicted == split.labels))
 
-    def _learning_rate(self, steps: int):
+    def _learning_rate(self, steps: int) -> Union[float, tf.keras.optimizers.schedules.LearningRateSchedule]:
         if self.final_learning_rate_factor == 1:
             return self.learning_rate
         return tf.keras.optimizers.schedules.CosineDecay(
