@@ -203,11 +203,10 @@ def plot(directory: str, out: Optional[str]) -> None:
 @main.command("list")
 def list_() -> None:
     """Lists tasks, algorithms and sweeps."""
-    from .. import algorithms as _a  # noqa: F401  (registers them)
-    from ..framework.algorithm import algorithms
-    from ..framework.task import tasks
     from . import gin_files
+    from .names import registries
 
+    tasks, algorithms = registries()
     sweeps = {name: gin_files.first_line(path) for name, path in gin_files.packaged("sweeps").items()}
     for title, lines in (
         ("Tasks", {name: tasks.summary(name) for name in tasks.names()}),

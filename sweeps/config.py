@@ -14,6 +14,7 @@ from gin import config_parser
 from . import gin_files
 from .gin_files import Binding, ConfigError, Source
 from .grid import Point, Sweep, points
+from .names import registries
 from .trial import Settings, Trial
 
 _SWEEP = "lambdapress.sweeps.sweep"
@@ -86,10 +87,7 @@ class _Library:
 
     @staticmethod
     def collect() -> _Library:
-        from .. import algorithms as _a  # noqa: F401  (registers them)
-        from ..framework.algorithm import algorithms
-        from ..framework.task import tasks
-
+        tasks, algorithms = registries()
         defaults, owners = {}, {}
         for kind, names in (("tasks", tasks.names()), ("algorithms", algorithms.names())):
             files = gin_files.packaged(kind)
@@ -109,9 +107,7 @@ class _Library:
 
     def uses_lmbda(self, sweep: Sweep) -> dict[str, bool]:
         """For each algorithm of the sweep, whether λ means anything to it; all its names are checked."""
-        from ..framework.algorithm import algorithms
-        from ..framework.task import tasks
-
+        tasks, algorithms = registries()
         for task in sweep.tasks:
             gin_files.calling("sweep.tasks", tasks.get, task)
         classes = {a: gin_files.calling("sweep.algorithms", algorithms.get, a) for a in sweep.algorithms}
@@ -140,10 +136,8 @@ def _freeze(
 
 def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
     """Builds what the trial is made of, short of its model: gin's config is the trial's."""
-    from ..framework.task import tasks
-
     gin_files.check_types(bindings)
-    gin_files.calling(f"task {trial.task!r}", tasks.build, trial.task)
+    gin_files.calling(f"task {trial.task!r}", registries()[0].build, trial.task)
     settings = gin_files.calling("trial", gin.get_configurable(Settings))
     where = "trial.rules" if settings.rules else f"algorithm {trial.algorithm!r}"
     gin_files.calling(where, settings.build_rules, trial.algorithm)

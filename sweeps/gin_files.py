@@ -22,6 +22,7 @@ from gin import config as gin_config
 from gin import config_parser
 
 from ..framework.registry import near_misses
+from .names import registries
 
 T = TypeVar("T")
 
@@ -278,8 +279,9 @@ def _bind(scope: str, selector: str, parameter: str, value: Any, where: str) -> 
         hint = _hint(near_misses(parameter, known), known)
         raise _Refused(f"{selector!r} has no parameter {parameter!r}{hint}") from None
     try:
-        if gin.config.parse_value(repr(value)) == value:
-            return Binding(scope, key.complete_selector, parameter, value, where)
+        plain = gin_config.parse_value(repr(value))  # of NumPy's numbers, Python's
+        if plain == value:
+            return Binding(scope, key.complete_selector, parameter, plain, where)
     except (SyntaxError, ValueError):
         pass
     raise _Refused(f"{value!r} cannot be written as gin text; give numbers, strings, lists, tuples or dicts")
@@ -287,9 +289,7 @@ def _bind(scope: str, selector: str, parameter: str, value: Any, where: str) -> 
 
 def _configurable(selector: str) -> Any:
     """What gin knows as `selector`."""
-    from ..framework.algorithm import algorithms
-    from ..framework.task import tasks
-
+    tasks, algorithms = registries()
     try:
         return gin.get_configurable(selector)
     except KeyError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from . import gin_files, run
+from .names import registries
 from .trial import OWN, Settings
 
 
@@ -47,9 +48,9 @@ def compress_file(
 
 def inspect_file(path: Union[str, Path]) -> Any:
     """The size report of an `.lpz`."""
+    _exists(path)
     from ..framework import size_report
 
-    _exists(path)
     return size_report(path)
 
 
@@ -64,11 +65,10 @@ def evaluate_file(
     Raises:
       ValueError: for an unknown task, or a file that is not of the task's model.
     """
-    from .. import tasks as _t  # noqa: F401  (registers them)
-    from ..framework import load
-    from ..framework.task import tasks
-
     _exists(path)
+    from ..framework import load
+
+    tasks, _ = registries()
     with gin_files.isolated(), run.data_folder(data_dir):
         tasks.get(task)
         _configure({task}, bindings)
@@ -78,8 +78,7 @@ def evaluate_file(
 
 def _configure(names: set[str], bindings: Sequence[str]) -> None:
     """Makes gin's config the package's defaults for these tasks and algorithms, with `bindings` on top."""
-    from .. import algorithms as _a  # noqa: F401  (registers them)
-
+    registries()
     extra = gin_files.read_overrides(bindings)
     defaults = {**gin_files.packaged("tasks"), **gin_files.packaged("algorithms")}
     files = (gin_files.read_file(defaults[name]) for name in sorted(names & set(defaults)))

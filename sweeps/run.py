@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import config, executor, progress
 from .grid import Sweep
+from .names import registries
 from .trial import RESULT, Trial, read_result
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ def _importable(trials: Any) -> None:
     Raises:
       ConfigError: otherwise.
     """
-    from ..framework.algorithm import algorithms
-    from ..framework.task import tasks
-
+    tasks, algorithms = registries()
     for cls in {cls for trial in trials for cls in (tasks.get(trial.task), algorithms.get(trial.algorithm))}:
         if cls.__module__ == "__main__":
             raise config.ConfigError(

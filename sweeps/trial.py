@@ -19,6 +19,7 @@ from typing import Any, Callable, Optional
 import gin
 
 from . import result_file
+from .names import registries
 
 RESULT, PROGRESS, LOCK = "result.json", "progress.json", ".lock"
 OWN = "*"
@@ -99,15 +100,14 @@ class Settings:
           UnknownNameError: for an algorithm that is not registered.
           ValueError: if no rule uses the trial's own algorithm, whose name the result would bear.
         """
-        from ..framework.algorithm import algorithms
-
+        _, algorithms = registries()
         if not self.rules:
             return algorithms.build(algorithm)
         named = [(pattern, algorithm if name == OWN else name) for pattern, name in self.rules]
         built = {name: algorithms.build(name) for _, name in named if name is not None}
         if algorithm not in built:
             raise ValueError(
-                f"trial.rules never uses the trial's algorithm, {algorithm!r}; add ('.*', {OWN!r}) at the end."
+                f"trial.rules never uses the trial's algorithm, {algorithm!r}; add ('.*', {OWN!r})."
             )
         return [(pattern, None if name is None else built[name]) for pattern, name in named]
 
@@ -203,6 +203,7 @@ def run_trial(
     result = blank_result(trial, attempts)
     with gin_files.isolated():
         try:
+            registries()
             gin.parse_config(trial.config)
             result.update(_measure(trial, directory, report))
             result["status"] = "ok"
@@ -218,9 +219,7 @@ def run_trial(
 def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
     import tensorflow as tf
 
-    from .. import algorithms, tasks  # noqa: F401  (registers them)
     from ..framework import load, save, size_report, to_compressible
-    from ..framework.task import tasks as task_registry
     from ..framework.training import set_seeds
     from . import callbacks
 
@@ -228,7 +227,7 @@ def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
     settings: Settings = gin.get_configurable(Settings)()
     set_seeds(trial.seed, deterministic=settings.deterministic)
     report({"stage": "build"})
-    task = task_registry.build(trial.task)
+    task = registries()[0].build(trial.task)
     plain = task.build_model()
     model = to_compressible(plain, settings.build_rules(trial.algorithm), lmbda=trial.lmbda)
 

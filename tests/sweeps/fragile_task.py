@@ -1,0 +1,64 @@
+"""A task for the executor's tests: the real digits for one epoch, which breaks down when told to."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import time
+from pathlib import Path
+
+import tensorflow as tf
+
+from lambdapress.framework.task import tasks
+from lambdapress.tasks.datasets import DatasetError
+from lambdapress.tasks.digits import Digits
+
+
+@tasks.register("fragile")
+@dataclasses.dataclass(frozen=True)
+class Fragile(Digits):
+    """Digits that fail as told.
+
+    Attributes:
+      fault: what happens in training: `killed`, `killed once`, `exit`, `raise`, `nan`, `no data`, or nothing.
+      log: a file that gets a line whenever training starts.
+      seconds: that training takes longer.
+    """
+
+    epochs: int = 1
+    fault: str = ""
+    log: str = ""
+    seconds: float = 0.0
+
+    def build_model(self) -> tf.keras.Model:
+        layers = tf.keras.layers
+        return tf.keras.Sequential(
+            [
+                layers.InputLayer((8, 8, 1)),
+                layers.Flatten(),
+                layers.Dense(16, activation="relu"),
+                layers.Dense(10),
+            ]
+        )
+
+    def train(self, model, callbacks=()):
+        starts = 0
+        line = f"{self.fault}\n"
+        if self.log:
+            path = Path(self.log)
+            starts = path.read_text().count(line) if path.exists() else 0
+            with path.open("a") as file:
+                file.write(line)
+        time.sleep(self.seconds)
+        if self.fault == "killed" or (self.fault == "killed once" and starts == 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fault == "exit":
+            os._exit(7)
+        if self.fault == "raise":
+            raise ZeroDivisionError("as told")
+        if self.fault == "no data":
+            raise DatasetError("There is no data, as told.")
+        if self.fault == "nan":
+            model.layers[-1].set_weights([w * float("nan") for w in model.layers[-1].get_weights()])
+        super().train(model, callbacks)
