@@ -18,7 +18,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.lru_cache(maxsize=None)
     def for_signature(*signature: Any) -> Callable[..., Any]:
         del signature
-        return tf.function(function, jit_compile=True, autograph=False)
+        # A partial, since TensorFlow counts retracings by the code of what it compiles.
+        return tf.function(functools.partial(function), jit_compile=True, autograph=False)
 
     @functools.wraps(function)
     def call(*tensors: tf.Tensor) -> Any:

@@ -9,6 +9,7 @@ as written: calling it from Python ignores gin; `build` asks gin for the argumen
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 import inspect
 from typing import Any, Callable, Generic, Iterable, TypeVar
 
@@ -33,12 +34,27 @@ class Registry(Generic[T]):
     >>> shapes.get("circle")
     Traceback (most recent call last):
     ...
-    lambdapress.framework.registry.UnknownNameError: Unknown shape 'circle' (available: none yet)
+    UnknownNameError: Unknown shape 'circle' (available: none yet)
     """
 
     def __init__(self, kind: str):
         self.kind = kind
         self._classes: dict[str, type[T]] = {}
+        self._plugins_loaded = False
+
+    def load_plugins(self) -> None:
+        """Imports what installed packages offer under the entry point group `lambdapress.<kind>s`.
+
+        Ours is one of them: the framework knows no algorithm or task by name.
+        """
+        if self._plugins_loaded:
+            return
+        self._plugins_loaded = True
+        found: Any = importlib.metadata.entry_points()
+        group = f"lambdapress.{self.kind}s"
+        points = found.select(group=group) if hasattr(found, "select") else found.get(group, ())
+        for point in points:
+            point.load()
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """A class decorator that files the class under `name`, here and with gin.
@@ -67,10 +83,12 @@ class Registry(Generic[T]):
         Raises:
           UnknownNameError: for any other name; the message lists what there is.
         """
+        if name not in self._classes:
+            self.load_plugins()
         try:
             return self._classes[name]
         except KeyError:
-            near = near_misses(name, self._classes)
+            near = near_misses(name, self.names())
             hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
             listed = ", ".join(self.names()) or "none yet"
             raise UnknownNameError(f"Unknown {self.kind} {name!r} ({hint}available: {listed})") from None
@@ -80,6 +98,7 @@ class Registry(Generic[T]):
         return gin.get_configurable(self.get(name))(**arguments)
 
     def names(self) -> list[str]:
+        self.load_plugins()
         return sorted(self._classes)
 
     def summary(self, name: str) -> str:

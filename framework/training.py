@@ -1,0 +1,57 @@
+"""What training a compressible model needs beyond Keras: seeds, and a λ that warms up."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from .forms import Compressible, FormError
+
+
+def set_seeds(seed: int, deterministic: bool = False) -> None:
+    """Seeds Python, NumPy and TensorFlow.
+
+    Args:
+      seed: in [0, 2^32).
+      deterministic: also makes TensorFlow's operations deterministic, at some cost in speed. There is
+        no way back in the same process: TensorFlow offers none.
+
+    Raises:
+      ValueError: for a seed that is no integer in the range.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}.")
+    tf.keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+class LmbdaWarmup(tf.keras.callbacks.Callback):
+    """Raises λ from 0 to the model's own value, linearly over the first training steps.
+
+    It goes by the optimizer's step counter, so training that resumes from a checkpoint goes on where it was.
+    """
+
+    def __init__(self, steps: int):
+        """`steps`: how many training steps λ takes to reach its value; 0 changes nothing."""
+        super().__init__()
+        if steps < 0:
+            raise ValueError(f"steps must be at least 0, got {steps!r}.")
+        self.steps = steps
+        self._lmbda: Optional[float] = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not isinstance(self.model, Compressible):
+            raise FormError("LmbdaWarmup trains a compressible model; make one with to_compressible.")
+        if self._lmbda is None:
+            self._lmbda = float(self.model.lmbda)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        done = int(self.model.optimizer.iterations)
+        if self._lmbda is not None and done <= self.steps + 1:
+            self.model.lmbda.assign(self._lmbda * min(1.0, done / max(1, self.steps)))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._lmbda is not None:
+            self.model.lmbda.assign(self._lmbda)
