@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-import warnings
 from typing import Any, NamedTuple, Optional
 
 import filelock
@@ -63,13 +62,6 @@ def load_split(name: str, split: str, data_dir: Optional[str] = None) -> Split:
 
 @functools.lru_cache(maxsize=8)
 def _read(name: str, split: str, folder: Optional[str], data_dir: Optional[str]) -> Split:
-    with warnings.catch_warnings():
-        # TFDS imports google.api_core as it goes, which announces the end of old Pythons.
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.api_core")
-        return _read_with_tfds(name, split, folder, data_dir)
-
-
-def _read_with_tfds(name: str, split: str, folder: Optional[str], data_dir: Optional[str]) -> Split:
     builder = _builder(name, folder)
     if not builder.data_path.exists():
         _download(builder, data_dir)
@@ -84,14 +76,15 @@ def _read_with_tfds(name: str, split: str, folder: Optional[str], data_dir: Opti
 
 
 def _builder(name: str, folder: Optional[str]) -> Any:
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets as tfds  # Takes seconds; the embedded task does without.
+    from tensorflow_datasets.core import constants, registered
 
     try:
         return tfds.builder(name, data_dir=folder)
-    except tfds.core.registered.DatasetNotFoundError:
+    except registered.DatasetNotFoundError:
         raise
     except Exception as error:  # TFDS lets through whatever its JSON and protocol buffer readers raise.
-        where = pathlib.Path(folder or tfds.core.constants.DATA_DIR) / name
+        where = pathlib.Path(folder or constants.DATA_DIR) / name
         raise _damaged(name, where, error) from error
 
 
