@@ -15,7 +15,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     TensorFlow warns of, and here the shapes are as many as the model has different weights.
     """
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def for_signature(*signature: Any) -> Callable[..., Any]:
         del signature
         # A partial, since TensorFlow counts retracings by the code of what it compiles.

@@ -31,7 +31,7 @@ def frequencies(spec: WeightSpec) -> int:
     return int(np.prod(spec.shape[: spec.spatial], dtype=np.int64))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def real_dft(size: int) -> np.ndarray:
     """Orthonormal real DFT, float64 [size, size]: a row a basis function, cosines and sines by frequency."""
     position = np.arange(size)
@@ -43,7 +43,7 @@ def real_dft(size: int) -> np.ndarray:
     return np.stack(rows)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _basis(sizes: tuple[int, ...]) -> np.ndarray:
     """The separable transform over several spatial axes: float32 [frequencies, positions]."""
     return functools.reduce(np.kron, [real_dft(size) for size in sizes]).astype(np.float32)

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, Mapping, Optional
+from collections.abc import Mapping
+from typing import ClassVar, Optional
 
 import tensorflow as tf
 

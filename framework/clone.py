@@ -16,7 +16,8 @@ import copy
 import functools
 import types
 import weakref
-from typing import Any, Callable, Iterator, Mapping, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import tensorflow as tf
 from keras.src.engine import functional, node

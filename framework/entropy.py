@@ -14,11 +14,12 @@ could round differently on the receiver's machine, and one different count garbl
 from __future__ import annotations
 
 import dataclasses
-from typing import Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_compression.python.ops import gen_ops  # pyright: ignore[reportMissingImports]
+from tensorflow_compression.python.ops import gen_ops as _generated
 
 PRECISION = 16  # bits of a cumulative frequency; the most that the range coder takes
 _STEPS_PER_OCTAVE = 4
@@ -26,7 +27,9 @@ _STEPS_PER_OCTAVE = 4
 _FREQUENCIES = np.array([round(2 ** (31 - k / _STEPS_PER_OCTAVE)) for k in range(4 * 31 + 1)], np.int64)
 _WINDOW = 2047
 MAX_SYMBOLS = 2 * _WINDOW + 1
-Shape = Union[Sequence[int], tf.Tensor]
+Shape = Sequence[int]
+
+gen_ops: Any = _generated  # its functions are made when it is imported
 
 
 class CodeError(ValueError):
@@ -140,10 +143,12 @@ def range_decode(code: tf.Tensor, lowest: tf.Tensor, levels: tf.Tensor, shape: S
     Raises:
       CodeError: eagerly, for a table or a code that is damaged or of another shape.
     """
-    if levels.shape.rank != 1 or not 2 <= int(levels.shape[0]) <= MAX_SYMBOLS + 1:
+    if levels.shape.rank != 1 or not 2 <= levels.shape.as_list()[0] <= MAX_SYMBOLS + 1:
         raise CodeError(f"a table of shape {levels.shape} is not one of 2 to {MAX_SYMBOLS + 1} levels")
     if tf.executing_eagerly() and int(tf.reduce_max(tf.cast(levels, tf.int32))) >= len(_FREQUENCIES):
-        raise CodeError(f"a table holds level {int(tf.reduce_max(levels))}; the most is {len(_FREQUENCIES) - 1}")
+        raise CodeError(
+            f"a table holds level {int(tf.reduce_max(levels))}; the most is {len(_FREQUENCIES) - 1}"
+        )
     size = int(np.prod(shape, dtype=np.int64))
     try:
         handle = gen_ops.create_range_decoder(code, cumulative(levels))

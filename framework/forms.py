@@ -10,22 +10,24 @@ would the original.
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
+from typing import Optional, cast
 
 import tensorflow as tf
 
-from .algorithm import Algorithm
 from .clone import clone, scope_of
 from .parametrize import (
     Projected,
     Stored,
     StoredOnce,
+    WeightRef,
     change_slot,
     iterate_references,
+    losses_of,
     mark,
     put_slot,
     redirect_losses,
     remove_slots,
+    set_losses,
     slots_of,
 )
 from .rules import Rules, assign
@@ -62,10 +64,11 @@ class RateLoss:
     lmbda: tf.Variable
     num_params: int
 
-    def __call__(self) -> Optional[tf.Tensor]:
-        slot = vars(self.layer)["_lambdapress_slots"][self.path]
+    def __call__(self) -> tf.Tensor:
+        slot = cast(Projected, WeightRef(self.layer, self.path).slot)
         rate = slot.penalty()
-        return None if rate is None else self.lmbda * rate / float(self.num_params)
+        assert rate is not None, "only weights with a penalty get this loss"
+        return self.lmbda * rate / float(self.num_params)
 
 
 def form_of(model: tf.keras.Model) -> str:
@@ -210,22 +213,22 @@ def _num_params(model: tf.keras.Model) -> int:
 
 def _add_rate(model: tf.keras.Model, lmbda: float, num_params: int) -> None:
     model.lmbda = tf.Variable(
-        lmbda,
+        tf.constant(lmbda, tf.float32),
         trainable=False,
         name="lmbda",
         dtype=tf.float32,
         aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
     )
     for slot in slots_of(model):
-        slot.owner.add_loss(RateLoss(slot.owner, slot.spec.path, model.lmbda, num_params))
+        if isinstance(slot, Projected) and slot.penalty() is not None:
+            slot.owner.add_loss(RateLoss(slot.owner, slot.spec.path, model.lmbda, num_params))
 
 
 def _drop_rate(model: tf.keras.Model) -> None:
     for slot in slots_of(model):
-        losses = slot.owner._callable_losses
-        slot.owner._callable_losses = [loss for loss in losses if not _is_rate(loss)]
+        set_losses(slot.owner, [loss for loss in losses_of(slot.owner) if not _is_rate(loss)])
     if isinstance(vars(model).get("lmbda"), tf.Variable):
-        del model.lmbda
+        delattr(model, "lmbda")
 
 
 def _is_rate(loss: object) -> bool:

@@ -17,7 +17,8 @@ import functools
 import threading
 import types
 import warnings
-from typing import Any, Callable, ClassVar, Iterator, Mapping, Optional, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable, ClassVar, Optional
 
 import tensorflow as tf
 from keras.src.mixed_precision import autocast_variable
@@ -206,7 +207,7 @@ def remove_slots(model: Layer) -> None:
         return restored[id(reference.owner)][reference.path]
 
     for layer in layers_of(model):
-        layer._callable_losses = [_plain_loss(loss, find) for loss in layer._callable_losses]
+        set_losses(layer, [_plain_loss(loss, find) for loss in losses_of(layer)])
         places = vars(layer).pop(_PLACES, {})
         for state in (_SLOTS, "_lambdapress_decoded"):
             vars(layer).pop(state, None)
@@ -215,10 +216,19 @@ def remove_slots(model: Layer) -> None:
             setattr(layer, attribute, _map(held, lambda leaf: find(leaf) if _is_ref(leaf) else leaf))
 
 
+def losses_of(layer: Layer) -> list[Callable[[], Any]]:
+    """The losses that a layer computes whenever they are asked for: of its weights."""
+    return vars(layer)["_callable_losses"]
+
+
+def set_losses(layer: Layer, losses: Sequence[Callable[[], Any]]) -> None:
+    vars(layer)["_callable_losses"] = list(losses)
+
+
 def redirect_losses(model: Layer, replaced: Mapping[int, WeightRef]) -> None:
     """Makes the weight losses that hold a replaced variable (by `id`) take the computed weight."""
     for layer in layers_of(model):
-        layer._callable_losses = [_redirected(loss, replaced) for loss in layer._callable_losses]
+        set_losses(layer, [_redirected(loss, replaced) for loss in losses_of(layer)])
 
 
 def _redirected(loss: Callable[[], Any], replaced: Mapping[int, WeightRef]) -> Callable[[], Any]:
@@ -323,7 +333,7 @@ def mark(model: Layer, marker: Optional[type]) -> None:
     _set_class(model, marker)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _computed_class(plain: type, attributes: tuple[str, ...], marker: Optional[type]) -> type:
     def fill(namespace: dict[str, Any]) -> None:
         namespace["__module__"] = plain.__module__

@@ -11,7 +11,8 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import inspect
-from typing import Any, Callable, Generic, Iterable, TypeVar
+from collections.abc import Iterable
+from typing import Any, Callable, Generic, TypeVar
 
 import gin
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Optional, Union
 
 from .algorithm import Algorithm, WeightSpec
 from .registry import near_misses
@@ -80,4 +81,6 @@ def _unused(pattern: str, candidates: Sequence[WeightSpec]) -> str:
         return f"The rule {pattern!r} takes no weight: rules before it match all that it matches."
     near = near_misses(pattern, paths) or paths[:3]
     listed = ", ".join(map(repr, near))
-    return f"The rule {pattern!r} matches no weight of the model. Near misses: {listed} ({len(paths)} in all)."
+    return (
+        f"The rule {pattern!r} matches no weight of the model. Near misses: {listed} ({len(paths)} in all)."
+    )

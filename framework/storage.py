@@ -118,9 +118,8 @@ def load(path: Path, model: tf.keras.Model, decode: str = "once") -> tf.keras.Mo
             try:
                 _put(weight, entry, kind)
             except (ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
-                raise ContainerError(
-                    f"{os.fspath(path)!r}: {weight.spec.path} cannot be decoded by {entry.algorithm!r}: {error}"
-                ) from error
+                problem = f"{weight.spec.path} cannot be decoded by {entry.algorithm!r}: {error}"
+                raise ContainerError(f"{os.fspath(path)!r}: {problem}") from error
             if entry.algorithm is not None:
                 replaced.append(weight)
         redirect_losses(copied, dict(iterate_references(replaced)))
@@ -163,10 +162,14 @@ def entries_of(model: tf.keras.Model) -> list[Entry]:
             tensors = slot.algorithm.encode(tensors, slot.spec)
         stored = {name: _to_storage(tensor) for name, tensor in tensors.items()}
         config = config_of(slot.algorithm)
-        entries.append(Entry(slot.spec.path, slot.spec.shape, slot.spec.dtype, slot.algorithm.name, config, stored))
+        entries.append(
+            Entry(slot.spec.path, slot.spec.shape, slot.spec.dtype, slot.algorithm.name, config, stored)
+        )
     for weight in _kept(model):
         value = _to_storage(weight.variable.read_value())
-        entries.append(Entry(weight.spec.path, weight.spec.shape, weight.spec.dtype, None, {}, {"value": value}))
+        entries.append(
+            Entry(weight.spec.path, weight.spec.shape, weight.spec.dtype, None, {}, {"value": value})
+        )
     return entries
 
 

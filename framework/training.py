@@ -48,7 +48,8 @@ class LmbdaWarmup(tf.keras.callbacks.Callback):
             self._lmbda = float(self.model.lmbda)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        done = int(self.model.optimizer.iterations)
+        optimizer: Any = self.model.optimizer
+        done = int(optimizer.iterations)
         if self._lmbda is not None and done <= self.steps + 1:
             self.model.lmbda.assign(self._lmbda * min(1.0, done / max(1, self.steps)))
 

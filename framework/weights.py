@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Iterator, Union
+from collections.abc import Iterator
+from typing import Any, Union
 
 import tensorflow as tf
 
@@ -132,7 +133,7 @@ def _own(layer: Layer) -> list[tf.Variable]:
 
 
 def _spec(path: str, variable: tf.Variable, places: list[Place]) -> WeightSpec:
-    shape = tuple(int(size) for size in variable.shape)
+    shape: tuple[int, ...] = tuple(variable.shape.as_list())  # pyright: ignore[reportAssignmentType]
     attribute = path.rpartition("/")[2].lower().strip("_")
     layer = places[0].layer if places else None
     return WeightSpec(
