@@ -95,7 +95,9 @@ def quantize(latent: tf.Tensor, step: tf.Tensor) -> Any:
 
 @compiled
 def _quantize(latent: tf.Tensor, inverse: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    return tf.round(latent * inverse) * step
+    rounded = tf.round(latent * inverse)
+    # Integers have no -0.0: without this the stored weight would differ from this one in the sign of a zero.
+    return tf.where(rounded == 0.0, 0.0, rounded) * step
 
 
 @compiled
