@@ -30,6 +30,7 @@ from .weights import Layer, Place, Weight
 
 _SLOTS = "_lambdapress_slots"  # on an owner: {path: Slot}
 _PLACES = "_lambdapress_places"  # on each holder: {attribute: WeightRef, or a container with some inside}
+_ORDER = "_lambdapress_order"  # on each holder: [(WeightRef, its variable's index among the layer's weights)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -168,6 +169,8 @@ def put_slot(
     reference = WeightRef(place.layer, weight.spec.path)
     for held in weight.places:
         _refer(held, reference)
+        positions = [i for i, other in enumerate(held.layer._trainable_weights) if other is variable]
+        vars(held.layer).setdefault(_ORDER, []).extend((reference, index) for index in positions)
         _untrack(held.layer, variable)
         _set_class(held.layer)
     return slot
@@ -214,6 +217,11 @@ def remove_slots(model: Layer) -> None:
         _set_class(layer)
         for attribute, held in places.items():
             setattr(layer, attribute, _map(held, lambda leaf: find(leaf) if _is_ref(leaf) else leaf))
+        # The last one taken out goes back in first, so that `get_weights` has the order that it had.
+        for reference, index in reversed(vars(layer).pop(_ORDER, [])):
+            variable = find(reference)
+            others = [other for other in layer._trainable_weights if other is not variable]
+            layer._trainable_weights = [*others[:index], variable, *others[index:]]
 
 
 def losses_of(layer: Layer) -> list[Callable[[], Any]]:

@@ -65,8 +65,11 @@ def walk(model: Layer) -> Iterator[tuple[str, Layer]]:
 
 def _stable_name(layer: Layer) -> str:
     kind = getattr(type(layer), "_lambdapress_plain", type(layer)).__name__
+    kind = "Model" if kind == "Functional" else kind  # as Keras itself names them
     snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)).lower()
-    return snake if re.fullmatch(rf"{re.escape(snake)}(_\d+)?", layer.name) else layer.name
+    # `Bidirectional` puts a prefix before a name that Keras made up.
+    made_up = re.fullmatch(rf"((?:forward_|backward_)?{re.escape(snake)})(_\d+)?", layer.name)
+    return made_up[1] if made_up else layer.name
 
 
 def _unique(name: str, taken: set[str]) -> str:
