@@ -46,12 +46,15 @@ class EPR(Quantized):
     λ weighs the estimated bits per parameter.
 
     Attributes:
+      log_step_multiplier: as in `Quantized`. On LeNet300-100 steps that learn 10 times faster than the
+        weights gave a fifth less bytes at the same accuracy than steps that learn as fast.
       prior_multiplier: how many times faster than the weights the prior's parameters learn; as
         `log_step_multiplier`.
     """
 
     penalty_in_bits = True
 
+    log_step_multiplier: float = 10.0
     prior_multiplier: float = 10.0
 
     def __post_init__(self):
