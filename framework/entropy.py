@@ -143,7 +143,7 @@ def range_decode(code: tf.Tensor, lowest: tf.Tensor, levels: tf.Tensor, shape: S
     Raises:
       CodeError: eagerly, for a table or a code that is damaged or of another shape.
     """
-    if levels.shape.rank != 1 or not 2 <= levels.shape.as_list()[0] <= MAX_SYMBOLS + 1:
+    if levels.shape.rank != 1 or not 2 <= (levels.shape.num_elements() or 0) <= MAX_SYMBOLS + 1:
         raise CodeError(f"a table of shape {levels.shape} is not one of 2 to {MAX_SYMBOLS + 1} levels")
     if tf.executing_eagerly() and int(tf.reduce_max(tf.cast(levels, tf.int32))) >= len(_FREQUENCIES):
         raise CodeError(
