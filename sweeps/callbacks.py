@@ -11,7 +11,8 @@ from typing import Any, Optional
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from ..framework.training import LmbdaWarmup
+from ..framework import LmbdaWarmup
+from ..framework.forms import rate_of
 from .trial import Report, Trial
 
 REPORT_SECONDS = 0.25
@@ -64,7 +65,7 @@ class Watch(tf.keras.callbacks.Callback):
 
 
 class Events(tf.keras.callbacks.Callback):
-    """TensorBoard events of a trial: Keras's logs and the rate term per epoch, HParams, the outcome."""
+    """TensorBoard events of a trial: Keras's logs, rate and λ per epoch, HParams, the outcome."""
 
     def __init__(self, directory: Path, trial: Trial):
         super().__init__()
@@ -82,9 +83,7 @@ class Events(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         self._epochs = epoch + 1
-        scalars = dict(logs or {})
-        if self.model.losses:
-            scalars["penalty"] = float(tf.add_n([tf.cast(loss, tf.float32) for loss in self.model.losses]))
+        scalars = {**(logs or {}), "rate": rate_of(self.model), "lmbda": float(self.model.lmbda)}
         self._scalars({f"epoch/{name}": value for name, value in scalars.items()})
 
     def close(self, outcome: Mapping[str, Any]) -> None:
@@ -98,22 +97,13 @@ class Events(tf.keras.callbacks.Callback):
                 tf.summary.scalar(name, float(value), step=self._epochs)
 
 
-class Warmup(tf.keras.callbacks.Callback):
+class Warmup(LmbdaWarmup):
     """`LmbdaWarmup` over a fraction of the steps, which are known once training begins."""
 
     def __init__(self, fraction: float):
-        super().__init__()
+        super().__init__(0)
         self._fraction = fraction
-        self._warmup: Any = None
 
     def on_train_begin(self, logs: Optional[Mapping[str, Any]] = None) -> None:
-        steps = self.params["epochs"] * self.params["steps"]
-        self._warmup = LmbdaWarmup(max(1, round(self._fraction * steps)))
-        self._warmup.set_params(self.params)
-        self._warmup.set_model(self.model)
-        self._warmup.on_train_begin(logs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("on_"):
-            return getattr(self._warmup, name)
-        raise AttributeError(name)
+        self.steps = round(self._fraction * self.params["epochs"] * self.params["steps"])
+        super().on_train_begin(logs)

@@ -44,24 +44,12 @@ def plan(sweep: Union[str, Path, Sweep], overrides: Sequence[str] = ()) -> Plan:
       ConfigError: for anything that is not as it should be; nothing was trained.
     """
     with gin_files.isolated():
-        library = _Library.collect()
         extra = gin_files.read_overrides(overrides)
-        if isinstance(sweep, Sweep):
-            if any(binding.selector == _SWEEP for binding in extra.bindings):
-                raise ConfigError(
-                    "The sweep is given as an object; change that in the place of binding sweep.…"
-                )
-            name, given = "sweep", Source()
-        else:
-            path = gin_files.find(str(sweep))
-            name, given = path.stem, gin_files.read_file(path)
-            gin_files.load(given + extra)
-            gin_files.check_types(b for b in (given + extra).bindings if b.selector == _SWEEP)
-            sweep = gin_files.calling(str(path), gin.get_configurable(Sweep))
-        uses_lmbda = library.uses_lmbda(sweep)
+        name, what, given = _read(sweep, extra)
+        library = _Library.collect()  # once the gin files are read: they may import what registers more
         frozen = (  # one at a time: gin's config is that of the trial at hand when it is checked
             _freeze(point, given, extra, library)
-            for point in gin_files.calling(name, points, sweep, uses_lmbda)
+            for point in gin_files.calling(name, points, what, library.uses_lmbda(what))
         )
         trials: dict[str, Trial] = {}
         checked: set[str] = set()
@@ -71,6 +59,19 @@ def plan(sweep: Union[str, Path, Sweep], overrides: Sequence[str] = ()) -> Plan:
                 checked.add(trial.config)
             trials.setdefault(trial.identity, trial)
     return Plan(name, tuple(trials.values()))
+
+
+def _read(sweep: Union[str, Path, Sweep], extra: Source) -> tuple[str, Sweep, Source]:
+    """The sweep's name, what it consists of, and all that its file says."""
+    if isinstance(sweep, Sweep):
+        if any(binding.selector == _SWEEP for binding in extra.bindings):
+            raise ConfigError("The sweep is given as an object: change that, do not bind sweep.…")
+        return "sweep", sweep, Source()
+    path = gin_files.find(str(sweep))
+    given = gin_files.read_file(path)
+    gin_files.load(given + extra)
+    gin_files.check_types(b for b in (given + extra).bindings if b.selector == _SWEEP)
+    return path.stem, gin_files.calling(str(path), gin.get_configurable(Sweep)), given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +111,9 @@ class _Library:
         tasks, algorithms = registries()
         for task in sweep.tasks:
             gin_files.calling("sweep.tasks", tasks.get, task)
+        if isinstance(sweep.lmbdas, Mapping):
+            for name in sweep.lmbdas:
+                gin_files.calling("sweep.lmbdas", algorithms.get, name)
         classes = {a: gin_files.calling("sweep.algorithms", algorithms.get, a) for a in sweep.algorithms}
         return {name: cls.uses_lmbda for name, cls in classes.items()}
 

@@ -27,6 +27,7 @@ import filelock
 
 from . import progress
 from . import trial as trials_module
+from .quiet import quiet
 from .trial import LOCK, RESULT, Trial
 
 BUSY_SECONDS = 0.5
@@ -203,7 +204,7 @@ class _Worker:
         if not self._alive:
             context = multiprocessing.get_context("spawn")
             self.pipe, theirs = context.Pipe()
-            self.process = context.Process(target=_serve, args=(theirs, self._threads))
+            self.process = context.Process(target=_serve, args=(theirs,))
             with _environment(self._threads):
                 self.process.start()
             theirs.close()
@@ -246,9 +247,11 @@ def _signal_name(number: int) -> str:
 
 @contextlib.contextmanager
 def _environment(threads: int) -> Iterator[None]:
-    """What a worker inherits: quiet, as many threads as are its own, deaf to Ctrl-C (the runner stops it)."""
-    added = {"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    added = {name: value for name, value in added.items() if name not in os.environ}
+    """What a worker inherits: quiet, its share of the threads, deaf to Ctrl-C (the runner stops it)."""
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    wanted = dict.fromkeys(names, str(threads))
+    wanted.update(TF_CPP_MIN_LOG_LEVEL="3", TF_FORCE_GPU_ALLOW_GROWTH="true")
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(added)
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -259,12 +262,12 @@ def _environment(threads: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def _serve(pipe: Any, threads: int) -> None:
+def _serve(pipe: Any) -> None:
     """A worker's life: jobs in, results out, until the runner closes the pipe or dies."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _prepare(threads)
+    quiet()
     from ..tasks.datasets import DatasetError
 
     while True:
@@ -283,16 +286,3 @@ def _serve(pipe: Any, threads: int) -> None:
 def _end_with(sentinel: int) -> None:
     mp_connection.wait([sentinel])
     os._exit(1)
-
-
-def _prepare(threads: int) -> None:
-    """Imports TensorFlow and gives it its share of the machine."""
-    from .quiet import quiet
-
-    quiet()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    for device in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(device, True)

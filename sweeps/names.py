@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,10 +11,9 @@ if TYPE_CHECKING:
 
 
 def registries() -> tuple[Registry[Task], Registry[Algorithm]]:
-    """The registries of tasks and of algorithms, filled: importing those rooms registers what is in them."""
-    for room in ("tasks", "algorithms"):
-        importlib.import_module(f"...{room}", __name__)
-    from ..framework.algorithm import algorithms
-    from ..framework.task import tasks
+    """The registries of tasks and of algorithms, filled, so that gin knows all of them too."""
+    from ..framework import algorithms, tasks
 
+    tasks.load_plugins()
+    algorithms.load_plugins()
     return tasks, algorithms

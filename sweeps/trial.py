@@ -219,8 +219,8 @@ def run_trial(
 def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
     import tensorflow as tf
 
-    from ..framework import load, save, size_report, to_compressible
-    from ..framework.training import set_seeds
+    from ..framework import load, save, set_seeds, size_report, to_compressible
+    from ..framework.storage import estimated_bytes
     from . import callbacks
 
     tf.keras.backend.clear_session()  # a worker runs many trials: none may see the one before
@@ -246,7 +246,7 @@ def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
     started = time.perf_counter()
     size_bytes = save(model, artefact)
     compress_seconds = time.perf_counter() - started
-    sizes = size_report(model)
+    sizes = size_report(artefact)
 
     report({"stage": "evaluate"})
     started = time.perf_counter()
@@ -258,8 +258,8 @@ def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
         "metric_compressible": metric_compressible,
         "size_bytes": size_bytes,
         "float_bytes": sizes.float_bytes,
-        "ratio": sizes.float_bytes / size_bytes,
-        "estimated_bytes": sizes.estimated_bytes,
+        "ratio": sizes.ratio,
+        "estimated_bytes": estimated_bytes(model),
         "num_params": sizes.num_params,
         "train_seconds": train_seconds,
         "compress_seconds": compress_seconds,

@@ -123,6 +123,7 @@ def test_values_from_python_are_plain_in_the_config():
         ("sweep.seeds = [0, 'a']", r"mine\.gin:4: sweep\.seeds = \[0, 'a'\] has the wrong type"),
         ("sweep.lmbdas = ['1']", r"mine\.gin:4: sweep\.lmbdas.*wrong type"),
         ("sweep.lmbdas = []", "no λ for 'power_law'"),
+        ("sweep.lmbdas = {'power_low': [1]}", r"sweep\.lmbdas: Unknown algorithm 'power_low' \(did you mean"),
         (
             "sweep.grid = {'digits.epoch': [1]}",
             r"sweep\.grid\['digits\.epoch'\]: 'digits' has no parameter",

@@ -173,11 +173,11 @@ def test_the_callers_gin_config_and_environment_are_left_alone(tmp_path, monkeyp
     path = write_sweep(tmp_path, "")
     with gin_files.isolated():
         gin.bind_parameter("digits.epochs", 77)
-        before, environment = gin.config_str(), dict(os.environ)
+        before = gin.config_str()
         run_sweep(path, tmp_path / "out", workers=0, data_dir=tmp_path)
         assert gin.config_str() == before
         assert gin.operative_config_str().strip() == ""
-        assert dict(os.environ) == environment
+        assert "TFDS_DATA_DIR" not in os.environ
 
 
 # Runners as a user starts them, and what can happen to them.
@@ -223,31 +223,27 @@ def test_two_runners_share_the_work_and_run_nothing_twice(tmp_path):
     assert len(list((tmp_path / "out").glob("*/result.json"))) == 12
 
 
-def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(tmp_path):
-    path = write_sweep(tmp_path, SLOW)
-    runner = start_runner(path, tmp_path / "out")
-    wait_for(lambda: list((tmp_path / "out").glob("*/result.json")))
+def test_a_sweep_goes_on_after_ctrl_c_and_after_its_runner_was_killed(tmp_path):
+    path, out = write_sweep(tmp_path, SLOW), tmp_path / "out"
+    runner = start_runner(path, out)
+    wait_for(lambda: list(out.glob("*/result.json")))
     workers = children(runner.pid)
     os.killpg(runner.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    out, err = runner.communicate(timeout=20)
+    _, err = runner.communicate(timeout=20)
     assert runner.returncode == 130
     assert len(err.splitlines()) == 1 and "To go on: " in err
     wait_for(lambda: not any(map(is_alive, workers)), 5)
-    done = len(list((tmp_path / "out").glob("*/result.json")))
+    done = len(list(out.glob("*/result.json")))
     assert 1 <= done < 4
-    assert run_sweep(path, tmp_path / "out", workers=2)["status"].tolist() == ["ok"] * 4
 
-
-def test_workers_end_with_a_runner_that_is_killed_and_the_sweep_can_go_on(tmp_path):
-    path = write_sweep(tmp_path, SLOW)
-    runner = start_runner(path, tmp_path / "out")
-    wait_for(lambda: list((tmp_path / "out").glob("*/progress.json")))
+    log = len((tmp_path / "log").read_text().splitlines())
+    runner = start_runner(path, out)
+    wait_for(lambda: len((tmp_path / "log").read_text().splitlines()) > log)
     workers = children(runner.pid)
-    assert workers
     runner.kill()
     runner.communicate(timeout=20)
     wait_for(lambda: not any(map(is_alive, workers)), 10)
-    assert run_sweep(path, tmp_path / "out", workers=2)["status"].tolist() == ["ok"] * 4
+    assert run_sweep(path, out, workers=0)["status"].tolist() == ["ok"] * 4
 
 
 def test_progress_can_be_seen_from_outside(tmp_path):

@@ -93,7 +93,6 @@ def test_an_algorithm_that_uses_lmbda_needs_one(lmbdas):
         (dict(lmbdas=[math.nan]), "finite"),
         (dict(lmbdas=[1, 1.0, 1]), "1 more than once"),
         (dict(lmbdas={"a": [-1]}), r"sweep.lmbdas\['a'\] has -1"),
-        (dict(lmbdas={"b": [1]}), "'b' to sweep.algorithms"),
     ],
 )
 def test_what_is_refused(arguments, message):
