@@ -17,11 +17,11 @@ import warnings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.simplefilter("ignore", FutureWarning)
 
-import tensorflow as tf  # noqa: E402
-import tensorflow_datasets as tfds  # noqa: E402
+import tensorflow as tf
+import tensorflow_datasets as tfds
 
-import lambdapress.tasks  # noqa: E402, F401
-from lambdapress.framework.task import tasks  # noqa: E402
+import lambdapress.tasks  # noqa: F401
+from lambdapress.framework.task import tasks
 
 BATCH = 128
 
