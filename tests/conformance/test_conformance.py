@@ -1,0 +1,175 @@
+"""What holds for every algorithm with every layer type; `conftest.py` has the table."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from lambdapress.framework import (
+    WeightSpec,
+    algorithms,
+    save,
+    size_report,
+    to_compressed,
+    to_compressible,
+    to_plain,
+)
+from lambdapress.framework.parametrize import slots_of
+
+
+def flat(outputs) -> list[np.ndarray]:
+    return [np.asarray(tf.cast(output, tf.float64)) for output in tf.nest.flatten(outputs)]
+
+
+def assert_same(outputs, expected) -> None:
+    """Bit for bit, NaN or not."""
+    for output, wanted in zip(flat(outputs), flat(expected)):
+        np.testing.assert_array_equal(output, wanted)
+
+
+def snapshot(model) -> dict:
+    return {
+        "identity": [id(variable) for variable in model.weights],
+        "values": [variable.numpy().tobytes() for variable in model.weights],
+        "types": [(type(v), v.name, v.shape, v.dtype, v.trainable) for v in model.weights],
+        "classes": [(type(layer), layer.name) for layer in model._flatten_layers()],
+        "losses": [float(loss) for loss in model.losses],
+        "optimizer": (id(model.optimizer), [v.numpy().tobytes() for v in model.optimizer.variables]),
+        "loss": model.loss,
+    }
+
+
+def test_decoding_what_was_encoded_gives_the_projected_weight_bit_for_bit(case):
+    slots = slots_of(case.compressible)
+    assert slots
+    for slot in slots:
+        projected = slot.compute()
+        decoded = slot.algorithm.decode(slot.algorithm.encode(slot.tensors(), slot.spec), slot.spec)
+        assert decoded.dtype.name == projected.dtype.name == slot.spec.dtype
+        assert decoded.shape == projected.shape == slot.spec.shape
+        assert decoded.numpy().tobytes() == projected.numpy().tobytes(), slot.spec.path
+
+
+def test_every_form_gives_the_same_outputs(case):
+    expected = case.compressible(case.inputs)
+    assert_same(case.compressed(case.inputs), expected)
+    assert_same(to_compressed(case.compressible, decode="once")(case.inputs), expected)
+    assert_same(case.plain_after(case.inputs), expected)
+    assert_same(case.loaded(case.inputs), expected)
+
+
+def losses_of(case, model) -> tf.Tensor:
+    """What `fit` minimises: the loss and those of the model."""
+    outputs = model(case.inputs, training=True)
+    return case.loss(outputs) + sum(tf.cast(loss, tf.float32) for loss in model.losses)
+
+
+def test_every_trained_variable_gets_a_gradient(case):
+    model = to_compressible(case.plain, case.algorithm)  # training changes statistics
+    with tf.GradientTape() as tape:
+        loss = losses_of(case, model)
+    variables = model.trainable_variables
+    gradients = {id(v): gradient for v, gradient in zip(variables, tape.gradient(loss, variables))}
+    for variable in variables:
+        gradient = gradients[id(variable)]
+        assert gradient is not None, variable.name
+        assert np.isfinite(tf.cast(tf.convert_to_tensor(gradient), tf.float32)).all(), variable.name
+    for slot in slots_of(model):
+        for name, variable in slot.variables().items():
+            trained = slot.plain["trainable"] and slot.owner.trainable and variable.dtype.is_floating
+            assert (id(variable) in gradients) == trained
+            if trained and slot.algorithm.trains:
+                assert np.any(gradients[id(variable)] != 0), (slot.spec.path, name)
+
+
+def tolerance(name: str) -> float:
+    """Half precision has 8 or 11 bits, and a graph may fuse operations and skip a rounding between them."""
+    return 2e-2 if "float16" in name or "mixed" in name else 1e-6
+
+
+def test_the_report_adds_up_to_the_file(case):
+    report = size_report(case.path)
+    assert report.size_bytes == case.path.stat().st_size
+    assert sum(row.bytes for row in report.rows) + report.overhead_bytes == report.size_bytes
+    assert report.num_params == case.plain.count_params()
+    assert size_report(case.compressible).rows == report.rows
+    assert size_report(case.loaded).rows == report.rows
+
+
+def test_going_back_loses_nothing(case, tmp_path):
+    again = to_compressible(case.compressed)
+    for slot, before in zip(slots_of(again), slots_of(case.compressible)):
+        assert slot.spec == before.spec
+        assert slot.compute().numpy().tobytes() == before.compute().numpy().tobytes()
+    save(again, tmp_path / "again.lpz")
+    assert (tmp_path / "again.lpz").read_bytes() == case.path.read_bytes()
+
+
+def test_plain_again_is_of_the_original_making(case):
+    def making(model):
+        described = [(v.name, tuple(v.shape), v.dtype.name, v.trainable, type(v)) for v in model.weights]
+        classes = [(type(layer), layer.name, layer.trainable) for layer in model._flatten_layers()]
+        return described, classes, len(model.losses), len(model.trainable_weights)
+
+    for model in (case.plain_after, to_plain(case.compressible)):
+        assert making(model) == making(case.plain)
+
+
+def test_a_graph_trains_and_predicts_as_eager_code_and_leaves_the_original_alone(graph_case):
+    case = graph_case
+    case.plain.compile("sgd", "mse")
+    before, outputs = snapshot(case.plain), case.plain(case.inputs)
+
+    model = to_compressible(case.plain, case.algorithm)
+    stochastic = any(isinstance(layer, tf.keras.layers.Dropout) for layer in model._flatten_layers())
+    values = [variable.numpy() for variable in model.trainable_variables]
+    model.compile(tf.keras.optimizers.SGD(0.5), "mse")
+    history = model.fit(case.inputs, case.targets, batch_size=len(tf.nest.flatten(case.inputs)[0]), verbose=0)
+    moved = [np.any(v.numpy() != value) for v, value in zip(model.trainable_variables, values)]
+    assert all(moved), [v.name for v, ok in zip(model.trainable_variables, moved) if not ok]
+    loss = history.history["loss"][0]
+    if not stochastic:
+        eager = float(losses_of(case, to_compressible(case.plain, case.algorithm)))
+        assert abs(loss - eager) <= tolerance(case.name) * abs(eager)
+
+    compressed = to_compressed(model)
+    predicted = flat(compressed.predict(case.inputs, verbose=0))
+    for output, wanted in zip(predicted, flat(compressed(case.inputs))):
+        atol = tolerance(case.name) * np.abs(wanted).max()
+        np.testing.assert_allclose(output, wanted, rtol=tolerance(case.name), atol=atol)
+    assert_same(compressed(case.inputs), model(case.inputs))
+
+    assert snapshot(case.plain) == before
+    assert_same(case.plain(case.inputs), outputs)
+
+
+def test_a_higher_penalty_means_more_bytes(algorithm):
+    """Over scales and sparsities, for a dense weight and a convolution's."""
+    instance = algorithms.build(algorithm)
+    for spec in (
+        WeightSpec("dense/kernel", (60, 50), "float32", "kernel"),
+        WeightSpec("conv/kernel", (3, 3, 16, 20), "float32", "kernel", spatial=2),
+    ):
+        rng = np.random.default_rng(4)
+        penalties, sizes = [], []
+        for scale in (0.01, 0.03, 0.1, 0.3, 1.0):
+            for density in (0.1, 0.3, 1.0):
+                weight = rng.laplace(scale=scale, size=spec.shape) * (rng.random(spec.shape) < density)
+                variables = instance.init(tf.constant(weight, tf.float32), spec)
+                penalty = instance.penalty(variables, spec)
+                if penalty is None:
+                    assert not instance.trains
+                    return
+                penalties.append(float(penalty))
+                sizes.append(sum(tensor_bytes(t) for t in instance.encode(variables, spec).values()))
+        assert correlation(penalties, sizes) > 0.95
+        assert correlation(np.argsort(np.argsort(penalties)), np.argsort(np.argsort(sizes))) > 0.95
+
+
+def tensor_bytes(tensor) -> int:
+    value = tf.convert_to_tensor(tensor).numpy()
+    return len(value) if isinstance(value, bytes) else value.nbytes
+
+
+def correlation(first, second) -> float:
+    return float(np.corrcoef(first, second)[0, 1])
