@@ -23,6 +23,7 @@ import tensorflow as tf
 from keras.src.engine import functional, node
 from keras.src.mixed_precision import autocast_variable
 from keras.src.utils import object_identity
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 Memo = dict[int, Any]
 
@@ -92,6 +93,10 @@ def _clone(model: tf.keras.Model) -> tf.keras.Model:
         for variable in layer._trainable_weights + layer._non_trainable_weights:
             if id(variable) not in memo:
                 memo[id(variable)] = copy_variable(variable)
+        for value in vars(layer).values():
+            if isinstance(value, polymorphic_function.Function):  # `tf.function` as an attribute
+                memo[id(value)] = value
+                memo[id(value)] = value._clone(rebind(value.python_function, memo))
     _keep_foreign_nodes(layers, memo)
     for layer in layers:
         _fill(memo[id(layer)], layer, memo)
@@ -224,7 +229,7 @@ def _rebind(function: Any, replacements: Mapping[int, Any], seen: set[int]) -> A
         return replacements[id(function)]
     if id(function) in seen:  # functions that refer to each other
         return function
-    if hasattr(function, "rebind"):
+    if hasattr(type(function), "rebind"):
         return function.rebind(replacements)
     seen = seen | {id(function)}
     if isinstance(function, functools.partial):
@@ -249,7 +254,8 @@ def _rebind(function: Any, replacements: Mapping[int, Any], seen: set[int]) -> A
 def _rebound(value: Any, replacements: Mapping[int, Any], seen: set[int]) -> Any:
     if id(value) in replacements:
         return replacements[id(value)]
-    if isinstance(value, (functools.partial, types.FunctionType, types.MethodType)):
+    functions = (functools.partial, types.FunctionType, types.MethodType)
+    if isinstance(value, functions) or hasattr(type(value), "rebind"):
         return _rebind(value, replacements, seen)
     return value
 

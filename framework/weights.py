@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Union
 
 import tensorflow as tf
+from keras.src.utils import generic_utils
 
 from .algorithm import WeightSpec
 
@@ -66,7 +67,7 @@ def walk(model: Layer) -> Iterator[tuple[str, Layer]]:
 def _stable_name(layer: Layer) -> str:
     kind = getattr(type(layer), "_lambdapress_plain", type(layer)).__name__
     kind = "Model" if kind == "Functional" else kind  # as Keras itself names them
-    snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)).lower()
+    snake = generic_utils.to_snake_case(kind)
     # `Bidirectional` puts a prefix before a name that Keras made up.
     made_up = re.fullmatch(rf"((?:forward_|backward_)?{re.escape(snake)})(_\d+)?", layer.name)
     return made_up[1] if made_up else layer.name
@@ -108,13 +109,12 @@ def weights_of(model: Layer) -> list[Weight]:
     found: dict[int, tuple[str, tf.Variable, list[Place], bool]] = {}
     taken: set[str] = set()
     for path, layer in walk(model):
-        own = {id(v): True for v in layer._trainable_weights}
-        own.update((id(v), False) for v in layer._non_trainable_weights)
+        trained = {id(v) for v in layer._trainable_weights}
         names = {id(v): v.name.partition(":")[0].rpartition("/")[2] for v in _own(layer)}
         held: dict[int, list[Place]] = {}
         variables = {id(v): v for v in _own(layer)}
         for place, variable in places_of(layer):
-            if id(variable) in own or id(variable) in found:
+            if id(variable) in names or id(variable) in found:
                 held.setdefault(id(variable), []).append(place)
                 variables[id(variable)] = variable
         for key, variable in variables.items():
@@ -124,7 +124,7 @@ def weights_of(model: Layer) -> list[Weight]:
                 continue
             name = ".".join([places[0].attribute, *map(str, places[0].keys)]) if places else names[key]
             full = _unique(f"{path}/{name}" if path else name, taken)
-            found[key] = (full, variable, places, own[key])
+            found[key] = (full, variable, places, key in trained)
     return [
         Weight(_spec(path, variable, places), variable, tuple(places), trained)
         for path, variable, places, trained in found.values()
@@ -132,7 +132,10 @@ def weights_of(model: Layer) -> list[Weight]:
 
 
 def _own(layer: Layer) -> list[tf.Variable]:
-    return layer._trainable_weights + layer._non_trainable_weights
+    """The variables of a layer, and of what it holds that is a `tf.Module` but no layer."""
+    modules = layer._flatten_modules(recursive=False, include_self=False)
+    of_modules = [v for module in modules if not isinstance(module, Layer) for v in module.variables]
+    return [*layer._trainable_weights, *layer._non_trainable_weights, *of_modules]
 
 
 def _spec(path: str, variable: tf.Variable, places: list[Place]) -> WeightSpec:
