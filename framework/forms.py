@@ -10,7 +10,10 @@ would the original.
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional, cast
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any, Optional, cast
 
 import tensorflow as tf
 
@@ -21,6 +24,7 @@ from .parametrize import (
     StoredOnce,
     WeightRef,
     change_slot,
+    drop_variable,
     iterate_references,
     losses_of,
     mark,
@@ -70,9 +74,23 @@ class RateLoss:
         assert rate is not None, "only weights with a penalty get this loss"
         return self.lmbda * rate / float(self.num_params)
 
+    def rebind(self, replacements: Mapping[int, Any]) -> RateLoss:
+        """The same loss of a cloned layer; see `clone.rebind`."""
+        layer = replacements.get(id(self.layer), self.layer)
+        lmbda = replacements.get(id(self.lmbda), self.lmbda)
+        if layer is self.layer and lmbda is self.lmbda:
+            return self
+        return dataclasses.replace(self, layer=layer, lmbda=lmbda)
+
 
 def form_of(model: tf.keras.Model) -> str:
-    """`plain`, `compressible` or `compressed`; that of its layers, for a part of a model."""
+    """`plain`, `compressible` or `compressed`; that of its layers, for a part of a model.
+
+    Raises:
+      FormError: for what is no layer.
+    """
+    if not isinstance(model, tf.keras.layers.Layer):
+        raise FormError(f"model must be a tf.keras.Model, got a {type(model).__name__}.")
     forms = {slot.form for slot in slots_of(model)}
     return forms.pop() if forms else "plain"
 
@@ -93,13 +111,14 @@ def to_compressible(
       lmbda: λ, at least 0; `model.lmbda.assign` changes it later.
 
     Raises:
-      FormError: for a model that is not built, a plain one without rules, or a negative λ.
+      FormError: for a model that is not built, a plain one without rules, or a λ that is not a number of
+        at least 0.
       RuleError: for rules that do not fit the model.
       CloneError: for a model that cannot be copied.
     """
-    if not lmbda >= 0:
-        raise FormError(f"lmbda is the weight of the rate and cannot be below 0, got {lmbda!r}.")
-    if form_of(_built(model)) != "plain":
+    if not (isinstance(lmbda, numbers.Real) and math.isfinite(lmbda) and lmbda >= 0):
+        raise FormError(f"lmbda is the weight of the rate, a number of at least 0, got {lmbda!r}.")
+    if form_of(require_built(model)) != "plain":
         if rules is None:
             return _continue_training(model, lmbda)
         model = to_plain(model)
@@ -150,7 +169,7 @@ def to_compressed(
     """
     if decode not in DECODE:
         raise FormError(f"decode is one of {', '.join(DECODE)}, got {decode!r}.")
-    form = form_of(_built(model))
+    form = form_of(require_built(model))
     if form == "plain":
         if rules is None:
             raise FormError("A plain model needs rules: an algorithm, or (pattern, algorithm) pairs.")
@@ -177,7 +196,7 @@ def to_plain(model: tf.keras.Model) -> tf.keras.Model:
       FormError: for a model that is not built.
       CloneError: for a model that cannot be copied.
     """
-    copied = clone(_built(model))
+    copied = clone(require_built(model))
     with scope_of(copied):
         _drop_rate(copied)
         remove_slots(copied)
@@ -191,7 +210,8 @@ def rate_of(model: tf.keras.Model) -> float:
     return float(sum(float(penalty) for penalty in penalties if penalty is not None))
 
 
-def _built(model: tf.keras.Model) -> tf.keras.Model:
+def require_built(model: tf.keras.Model) -> tf.keras.Model:
+    """`model`; raises FormError where it has no weights yet, or is no model."""
     if not isinstance(model, tf.keras.Model):
         raise FormError(f"model must be a tf.keras.Model, got a {type(model).__name__}.")
     if not model.built:
@@ -228,7 +248,7 @@ def _drop_rate(model: tf.keras.Model) -> None:
     for slot in slots_of(model):
         set_losses(slot.owner, [loss for loss in losses_of(slot.owner) if not _is_rate(loss)])
     if isinstance(vars(model).get("lmbda"), tf.Variable):
-        delattr(model, "lmbda")
+        drop_variable(model, "lmbda")  # `del` would leave it in checkpoints
 
 
 def _is_rate(loss: object) -> bool:

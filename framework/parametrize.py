@@ -182,8 +182,7 @@ def change_slot(slot: Slot, tensors: Optional[Tensors], kind: type[Slot], traina
     if tensors is not None:
         like = next(iter(slot.variables().values()))
         for attribute in slot.names.values():
-            _untrack(slot.owner, getattr(slot.owner, attribute))
-            vars(slot.owner).pop(attribute)
+            drop_variable(slot.owner, attribute)
         base = slot.spec.path.rpartition("/")[2].replace(".", "_")
         names = _add_tensors(slot.owner, base, like, slot.plain["name"], tensors, trainable)
     vars(slot.owner).pop("_lambdapress_decoded", None)
@@ -203,8 +202,7 @@ def remove_slots(model: Layer) -> None:
             variable = autocast_variable.create_autocast_variable(variable)
         restored.setdefault(id(slot.owner), {})[slot.spec.path] = variable
         for attribute in slot.names.values():
-            _untrack(slot.owner, getattr(slot.owner, attribute))
-            vars(slot.owner).pop(attribute)
+            drop_variable(slot.owner, attribute)
 
     def find(reference: WeightRef) -> tf.Variable:
         return restored[id(reference.owner)][reference.path]
@@ -314,6 +312,11 @@ def _map(value: Any, function: Callable[[Any], Any]) -> Any:
 
 def _is_ref(leaf: Any) -> bool:
     return isinstance(leaf, WeightRef)
+
+
+def drop_variable(layer: Layer, attribute: str) -> None:
+    """Deletes a variable that is an attribute of `layer`, and makes Keras forget it."""
+    _untrack(layer, vars(layer).pop(attribute))
 
 
 def _untrack(layer: Layer, tracked: Any) -> None:

@@ -30,7 +30,8 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
         statistics and counters stay in full whatever the rules.
 
     Raises:
-      RuleError: for an invalid pattern, a rule that takes no weight, or a model without candidates.
+      RuleError: for an invalid pattern, a rule that takes no weight, rules that choose none, or a model
+        without candidates.
     """
     candidates = [w.spec for w in weights if w.trained and w.places and w.spec.dtype.find("float") >= 0]
     if not candidates:
@@ -46,6 +47,10 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
                 f"you want in rules, such as [({candidates[0].path!r}, {rules!r})]."
             )
         return taken
+    if isinstance(rules, str):
+        raise RuleError(
+            f"An algorithm is an object, got the name {rules!r}; algorithms.build({rules!r}) makes it."
+        )
     rules = [_checked(rule) for rule in rules]
     assigned: dict[str, Algorithm] = {}
     used = [False] * len(rules)
@@ -59,6 +64,8 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
     for (pattern, _), was_used in zip(rules, used):
         if not was_used:
             raise RuleError(_unused(pattern, candidates))
+    if not assigned:
+        raise RuleError(f"The rules {rules!r} choose no weight; give at least one an algorithm.")
     return assigned
 
 

@@ -15,7 +15,7 @@ from . import container
 from .algorithm import Algorithm, WeightSpec, algorithms
 from .clone import clone, scope_of
 from .container import ContainerError, Entry, Tensor
-from .forms import DECODE, Compressed, FormError, form_of, rate_of, to_plain
+from .forms import DECODE, Compressed, FormError, form_of, rate_of, require_built, to_plain
 from .parametrize import (
     Projected,
     Stored,
@@ -101,12 +101,14 @@ def load(path: Path, model: tf.keras.Model, decode: str = "once") -> tf.keras.Mo
     Raises:
       FileNotFoundError: where there is no file.
       ContainerError: for a file that is damaged, or not of this model.
+      FormError: for a model that is not built.
       UnknownNameError: for an algorithm that is not installed.
     """
     if decode not in DECODE:
         raise FormError(f"decode is one of {', '.join(DECODE)}, got {decode!r}.")
+    plain = form_of(require_built(model)) == "plain"
     contents = container.read(path)
-    copied = clone(model) if form_of(model) == "plain" else to_plain(model)
+    copied = clone(model) if plain else to_plain(model)
     weights = weights_of(copied)
     entries = {entry.path: entry for entry in contents.entries}
     _check_match(path, entries, weights)
