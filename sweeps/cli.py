@@ -16,8 +16,6 @@ from . import cli_models
 if TYPE_CHECKING:
     from .config import Plan
 
-USER_ERRORS = (ValueError, OSError, RuntimeError)
-
 
 class Failure(click.ClickException):
     """A message for the user, without a traceback."""
@@ -32,12 +30,15 @@ class Commands(click.Group):
         from .quiet import quiet
 
         quiet()
-        sys.path.append(os.getcwd())  # for `import my_algorithm` in a gin file; last: it hides nothing
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())  # for `import my_algorithm` in a gin file; last: it hides nothing
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
-        except USER_ERRORS as error:
+        except Exception as error:
+            if not _is_mendable(error):
+                raise
             if ctx.params["debug"]:
                 traceback.print_exc()
             raise Failure(str(error) or type(error).__name__) from error
@@ -47,6 +48,18 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of a user's day
+
+
+def _is_mendable(error: Exception) -> bool:
+    """Whether an error is about what the user gave or has, and not about this program."""
+    if isinstance(error, (ValueError, OSError)):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    from ..tasks.datasets import DatasetError
+    from .executor import WorkerError
+
+    return isinstance(error, (DatasetError, WorkerError))
 
 
 def gin_option(command: Any) -> Any:
@@ -157,13 +170,20 @@ def train(
       lambdapress train --task digits --algorithm power_law --lmbda 5
       lambdapress train --task digits --algorithm epr --lmbda 1 --gin 'digits.epochs = 3'
     """
-    from . import config
+    from . import config, run
     from .grid import Sweep
+    from .progress import size_line
+    from .trial import read_result
 
     lmbdas = [] if lmbda is None else [lmbda]
     plan = config.plan(Sweep([task], [algorithm], lmbdas, [seed]), bindings)
-    _run(plan, Path(out), 1, data_dir, retry_failed=True)
-    click.echo(f"Its files: {Path(out) / plan.trials[0].directory_name}")
+    run.run_plan(plan, out, workers=1, data_dir=data_dir, retry_failed=True)
+    directory = Path(out) / plan.trials[0].directory_name
+    result = read_result(directory)
+    assert result is not None
+    if result["status"] == "failed":
+        raise click.ClickException(f"{result['error']}\nThe trial failed; its files: {directory}")
+    click.echo(f"{size_line(result)}\nIts files: {directory}")
 
 
 @main.command()

@@ -139,12 +139,16 @@ def _freeze(
 
 
 def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
-    """Builds what the trial is made of, short of its model: gin's config is the trial's."""
+    """Builds what the trial is made of, its model only where rules need it: gin's config is the trial's."""
+    from ..framework import to_compressible
+
     gin_files.check_types(bindings)
-    gin_files.calling(f"task {trial.task!r}", registries()[0].build, trial.task)
+    task = gin_files.calling(f"task {trial.task!r}", registries()[0].build, trial.task)
     settings = gin_files.calling("trial", gin.get_configurable(Settings))
     where = "trial.rules" if settings.rules else f"algorithm {trial.algorithm!r}"
-    gin_files.calling(where, settings.build_rules, trial.algorithm)
+    rules = gin_files.calling(where, settings.build_rules, trial.algorithm)
+    if settings.rules:  # patterns can only be held against the model's own paths
+        gin_files.calling(where, to_compressible, task.build_model(), rules)
 
 
 def _axis(key: str, value: Any) -> Binding:

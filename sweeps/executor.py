@@ -34,6 +34,8 @@ BUSY_SECONDS = 0.5
 """How long a trial that another runner holds is left alone before it is asked for again."""
 POLL_SECONDS = 0.2
 MAX_ATTEMPTS = 2
+MAX_TRIALS = 20
+"""How many trials a worker process runs: TensorFlow keeps some memory of each."""
 
 Result = Mapping[str, Any]
 
@@ -191,16 +193,20 @@ def _ready(pool: Sequence[_Worker]) -> list[_Worker]:
 
 
 class _Worker:
-    """A process, its pipe, and the job it is at. Started with its first job, and again after a death."""
+    """A process, its pipe, and the job it is at. Started with its first job; replaced when dead or worn."""
 
     def __init__(self, threads: int):
         self._threads = threads
         self._alive = False
+        self._trials = 0
         self.job: Optional[Job] = None
         self.pipe: Any = None
         self.process: Any = None
 
     def start(self, job: Job) -> None:
+        worn = self._alive and (self._trials >= MAX_TRIALS or not self.process.is_alive())
+        if worn:
+            self.stop()
         if not self._alive:
             context = multiprocessing.get_context("spawn")
             self.pipe, theirs = context.Pipe()
@@ -209,6 +215,8 @@ class _Worker:
                 self.process.start()
             theirs.close()
             self._alive = True
+            self._trials = 0
+        self._trials += 1
         self.job = job
         with contextlib.suppress(OSError):  # a worker that died just now: `take` finds out
             self.pipe.send(job)
@@ -249,8 +257,8 @@ def _signal_name(number: int) -> str:
 def _environment(threads: int) -> Iterator[None]:
     """What a worker inherits: quiet, its share of the threads, deaf to Ctrl-C (the runner stops it)."""
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    wanted = dict.fromkeys(names, str(threads))
-    wanted.update(TF_CPP_MIN_LOG_LEVEL="3", TF_FORCE_GPU_ALLOW_GROWTH="true")
+    wanted = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    wanted.update({name: str(threads) for name in names})
     added = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(added)
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

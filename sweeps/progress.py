@@ -80,8 +80,13 @@ def outcome(trial: Trial, result: Mapping[str, Any]) -> str:
     if result["status"] != "ok":
         reason = (result["error"] or "").strip().splitlines() or ["for no known reason"]
         return f"{trial}  failed: {reason[-1]}"
+    return f"{trial}  {size_line(result)}"
+
+
+def size_line(result: Mapping[str, Any]) -> str:
+    """`1,234 bytes  accuracy 0.9700  2.0 s`, of a trial that went well."""
     return (
-        f"{trial}  {result['size_bytes']:,} bytes  {result['metric_name']} {result['metric']:.4f}  "
+        f"{result['size_bytes']:,} bytes  {result['metric_name']} {result['metric']:.4f}  "
         f"{result['train_seconds']:.1f} s"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import json
 import math
@@ -224,6 +225,7 @@ def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
     from . import callbacks
 
     tf.keras.backend.clear_session()  # a worker runs many trials: none may see the one before
+    gc.collect()
     settings: Settings = gin.get_configurable(Settings)()
     set_seeds(trial.seed, deterministic=settings.deterministic)
     report({"stage": "build"})

@@ -138,6 +138,10 @@ def test_values_from_python_are_plain_in_the_config():
         ("digits.epochs = 0", "task 'digits': digits.epochs must be"),
         ("power_law.alpha = 0.0", "algorithm 'power_law': alpha must"),
         ("trial.lmbda_warmup = 2.0", "trial: trial.lmbda_warmup"),
+        (
+            "trial.rules = [('conb', None), ('.*', '*')]",
+            r"trial\.rules: The rule 'conb' matches no weight.*conv_1",
+        ),
         ("trial.rules = [('.*', 'power_low')]", r"trial\.rules: Unknown algorithm 'power_low'"),
         ("trial.rules = [('.*', 'power_law')]", "never uses the trial's algorithm, 'none'"),
     ],
