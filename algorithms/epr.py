@@ -84,13 +84,12 @@ class EPR(Quantized):
         table = best_table(values.numpy()) if int(tf.size(values)) else None
         if table is None or table.num_bytes >= len(plain.numpy()):
             return {"code": plain}
-        lowest = tf.constant(table.lowest, tf.int16)
-        return {"code": range_encode(values, table), "lowest": lowest, "levels": tf.constant(table.levels)}
+        return range_encode(values, table)
 
     def decode_integers(self, encoded: Tensors, shape: tuple[int, int]) -> tf.Tensor:
         if "levels" not in encoded:
             return gamma_decode(encoded["code"], shape)
-        return range_decode(encoded["code"], encoded["lowest"], encoded["levels"], shape)
+        return range_decode(encoded, shape)
 
 
 @tf.custom_gradient

@@ -14,8 +14,8 @@ could round differently on the receiver's machine, and one different count garbl
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,7 @@ _STEPS_PER_OCTAVE = 4
 _FREQUENCIES = np.array([round(2 ** (31 - k / _STEPS_PER_OCTAVE)) for k in range(4 * 31 + 1)], np.int64)
 _WINDOW = 2047
 MAX_SYMBOLS = 2 * _WINDOW + 1
-Shape = Sequence[int]
+Shape = Union[Sequence[int], tf.Tensor]
 
 gen_ops: Any = _generated  # its functions are made when it is imported
 
@@ -37,7 +37,12 @@ class CodeError(ValueError):
 
 
 def gamma_encode(values: tf.Tensor) -> tf.Tensor:
-    """Run-length Elias gamma code of an int32 tensor of any shape: a scalar byte string."""
+    """Run-length Elias gamma code of an int32 tensor of any shape: a scalar byte string.
+
+    Raises:
+      CodeError: eagerly, for -2^31, which this code does not have.
+    """
+    _check_magnitude(values, 2**31)
     return gen_ops.run_length_encode(
         tf.reshape(values, [-1]), run_length_code=-1, magnitude_code=-1, use_run_length_for_non_zeros=False
     )
@@ -47,19 +52,21 @@ def gamma_decode(code: tf.Tensor, shape: Shape) -> tf.Tensor:
     """The int32 tensor of `shape` that `gamma_encode` was given.
 
     Raises:
-      CodeError: eagerly, for a code that is damaged or of another shape.
+      CodeError: eagerly, for a code that is damaged or of fewer elements.
     """
+    if code.dtype != tf.string or code.shape.rank != 0:
+        raise CodeError(f"a code is one byte string, got {code.dtype.name} of shape {code.shape}")
     try:
         return gen_ops.run_length_decode(
             code, shape, run_length_code=-1, magnitude_code=-1, use_run_length_for_non_zeros=False
         )
     except tf.errors.OpError as error:
-        raise CodeError(f"not a run-length gamma code of shape {tuple(shape)}: {error.message}") from error
+        raise CodeError(f"not a run-length gamma code of shape {shape}: {error.message}") from error
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Frequencies of the integers from `lowest` on; what is beyond is escaped by the range coder.
+    """Frequencies of the integers from `lowest` on; what is beyond is escaped.
 
     Attributes:
       lowest: the smallest integer in the table.
@@ -93,7 +100,7 @@ def best_table(values: np.ndarray) -> Table:
 
 
 def _table(counts: np.ndarray, total: int, rare: int) -> Table:
-    common = np.flatnonzero(counts > min(rare, counts.max() - 1))
+    common = np.flatnonzero(counts > max(0, min(rare, counts.max() - 1)))
     first, last = (int(common[0]), int(common[-1])) if len(common) else (_WINDOW, _WINDOW)
     kept = counts[first : last + 1]
     escaped = total - int(kept.sum())
@@ -103,12 +110,12 @@ def _table(counts: np.ndarray, total: int, rare: int) -> Table:
     levels = np.minimum(levels, len(_FREQUENCIES) - 1).astype(np.uint8)
     modelled = _FREQUENCIES[levels] / _FREQUENCIES[levels].sum()
     # An escape costs a gamma code besides; about twice the logarithm of how far out it lies.
-    bits = float(-(occurrences * np.log2(modelled)).sum()) + escaped * 2 * np.log2(last - first + 2)
+    bits = float(-(occurrences * np.log2(modelled)).sum()) + escaped * (2 + 2 * np.log2(last - first + 2))
     return Table(first - _WINDOW, levels, bits)
 
 
 def cumulative(levels: tf.Tensor) -> tf.Tensor:
-    """A table's levels as the range coder's lookup: int32 [1, n + 2], precision first (negative: escape).
+    """A table's levels as the range coder's lookup: int32 [1, n + 2], precision first.
 
     Every entry gets a frequency of at least 1/2^16.
 
@@ -119,36 +126,65 @@ def cumulative(levels: tf.Tensor) -> tf.Tensor:
     count = tf.size(frequency, out_type=tf.int64)
     upto = tf.cumsum(frequency)
     cdf = upto * (2**PRECISION - count) // upto[-1] + tf.range(1, count + 1)
-    head = tf.constant([-PRECISION, 0], tf.int64)
+    head = tf.constant([PRECISION, 0], tf.int64)
     return tf.cast(tf.concat([head, cdf], 0)[tf.newaxis], tf.int32)
 
 
-def range_encode(values: tf.Tensor, table: Table) -> tf.Tensor:
-    """Range code of an int32 tensor of any shape under `table`: a scalar byte string."""
+def range_encode(values: tf.Tensor, table: Table) -> dict[str, tf.Tensor]:
+    """Range code of integers, of any shape, under `table`.
+
+    Integers beyond the table are coded as its last entry, and their distances from it in a gamma code of
+    their own. The range coder has escapes itself, but its encoder loops for ever on large ones, and its
+    decoder on a code that was made to.
+
+    Returns:
+      `code`, a scalar byte string; the table's `lowest`, an int16 scalar, and `levels`, uint8
+      [symbols + 1]; `escapes`, a scalar byte string, where there are any.
+
+    Raises:
+      CodeError: eagerly, for an integer of 2^30 and more.
+    """
+    _check_magnitude(values, 2**30)
+    symbols = tf.reshape(values, [-1]) - table.lowest
+    escape = len(table.levels) - 1
+    beyond = (symbols < 0) | (symbols >= escape)
     lookup = cumulative(tf.constant(table.levels))
-    symbols = tf.reshape(values, [-1, 1]) - table.lowest
     handle = gen_ops.create_range_encoder([], lookup)
-    return gen_ops.entropy_encode_finalize(gen_ops.entropy_encode_channel(handle, symbols))
+    handle = gen_ops.entropy_encode_channel(handle, tf.where(beyond, escape, symbols)[:, tf.newaxis])
+    encoded = {
+        "code": gen_ops.entropy_encode_finalize(handle),
+        "lowest": tf.constant(table.lowest, tf.int16),
+        "levels": tf.constant(table.levels),
+    }
+    distances = tf.boolean_mask(symbols, beyond)
+    if int(tf.size(distances)):
+        # Below the table -1, -2, …; above it 1, 2, …: no zeros, which would be coded as runs.
+        encoded["escapes"] = gamma_encode(tf.where(distances < 0, distances, distances - escape + 1))
+    return encoded
 
 
-def range_decode(code: tf.Tensor, lowest: tf.Tensor, levels: tf.Tensor, shape: Shape) -> tf.Tensor:
+def range_decode(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tensor:
     """The int32 tensor of `shape` that `range_encode` was given.
 
     Args:
-      code: scalar byte string.
-      lowest: integer scalar, as in the table.
-      levels: integers, [symbols + 1], as in the table.
+      encoded: what `range_encode` returned.
       shape: of the tensor; static.
 
     Raises:
       CodeError: eagerly, for a table or a code that is damaged or of another shape.
     """
-    if levels.shape.rank != 1 or not 2 <= (levels.shape.num_elements() or 0) <= MAX_SYMBOLS + 1:
+    code, lowest, levels = encoded["code"], encoded["lowest"], encoded["levels"]
+    if code.shape.rank != 0 or lowest.shape.rank != 0:
+        raise CodeError(f"code and lowest are scalars, got shapes {code.shape} and {lowest.shape}")
+    if not (lowest.dtype.is_integer and levels.dtype.is_integer):
+        raise CodeError(f"a table holds integers, got {lowest.dtype.name} and {levels.dtype.name}")
+    entries = levels.shape.num_elements() or 0
+    if levels.shape.rank != 1 or not 2 <= entries <= MAX_SYMBOLS + 1:
         raise CodeError(f"a table of shape {levels.shape} is not one of 2 to {MAX_SYMBOLS + 1} levels")
-    if tf.executing_eagerly() and int(tf.reduce_max(tf.cast(levels, tf.int32))) >= len(_FREQUENCIES):
-        raise CodeError(
-            f"a table holds level {int(tf.reduce_max(levels))}; the most is {len(_FREQUENCIES) - 1}"
-        )
+    if tf.executing_eagerly():
+        least, most = int(tf.reduce_min(levels)), int(tf.reduce_max(levels))
+        if not 0 <= least <= most < len(_FREQUENCIES):
+            raise CodeError(f"levels lie in [0, {len(_FREQUENCIES) - 1}], got some in [{least}, {most}]")
     size = int(np.prod(shape, dtype=np.int64))
     try:
         handle = gen_ops.create_range_decoder(code, cumulative(levels))
@@ -156,7 +192,24 @@ def range_decode(code: tf.Tensor, lowest: tf.Tensor, levels: tf.Tensor, shape: S
         complete = gen_ops.entropy_decode_finalize(handle)
     except tf.errors.OpError as error:
         raise CodeError(f"not a range code of shape {tuple(shape)}: {error.message}") from error
-    if tf.executing_eagerly():
-        if not bool(complete):
-            raise CodeError(f"a range code does not end where {size} values end")
-    return tf.reshape(symbols, shape) + tf.cast(lowest, tf.int32)
+    if tf.executing_eagerly() and not bool(complete):
+        raise CodeError(f"a range code does not end where {size} values end")
+    symbols = tf.reshape(symbols, [size])
+    if "escapes" in encoded:
+        symbols = _with_escapes(symbols, encoded["escapes"], entries - 1)
+    return tf.reshape(symbols + tf.cast(lowest, tf.int32), shape)
+
+
+def _with_escapes(symbols: tf.Tensor, escapes: tf.Tensor, escape: int) -> tf.Tensor:
+    places = tf.where(symbols == escape)
+    distances = gamma_decode(escapes, tf.shape(places)[:1])
+    values = tf.where(distances < 0, distances, distances + escape - 1)
+    return tf.tensor_scatter_nd_update(symbols, places, values)
+
+
+def _check_magnitude(values: tf.Tensor, bound: int) -> None:
+    """Refuses integers on which a coder of TensorFlow Compression would fail, silently or for ever."""
+    if tf.executing_eagerly() and int(tf.size(values)):
+        least, most = int(tf.reduce_min(values)), int(tf.reduce_max(values))
+        if not -bound < least <= most < bound:
+            raise CodeError(f"integers to code lie below {bound} in magnitude, got some in [{least}, {most}]")
