@@ -26,9 +26,14 @@ from .parametrize import (
     redirect_losses,
     slots_of,
 )
+from .registry import UnknownNameError
 from .weights import Weight, weights_of
 
 Path = Union[str, "os.PathLike[str]"]
+
+
+# What an algorithm's constructor and `decode` may raise on a file that its `encode` has not made.
+_UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, tf.errors.OpError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +124,9 @@ def load(path: Path, model: tf.keras.Model, decode: str = "once") -> tf.keras.Mo
             entry = entries[weight.spec.path]
             try:
                 _put(weight, entry, kind)
-            except (ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
+            except UnknownNameError:
+                raise
+            except _UNDECODABLE as error:
                 problem = f"{weight.spec.path} cannot be decoded by {entry.algorithm!r}: {error}"
                 raise ContainerError(f"{os.fspath(path)!r}: {problem}") from error
             if entry.algorithm is not None:
