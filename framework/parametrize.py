@@ -219,7 +219,7 @@ def remove_slots(model: Layer) -> None:
         for reference, index in reversed(vars(layer).pop(_ORDER, [])):
             variable = find(reference)
             others = [other for other in layer._trainable_weights if other is not variable]
-            layer._trainable_weights = [*others[:index], variable, *others[index:]]
+            vars(layer)["_trainable_weights"] = [*others[:index], variable, *others[index:]]
 
 
 def losses_of(layer: Layer) -> list[Callable[[], Any]]:
