@@ -222,7 +222,11 @@ def plot(directory: str, out: Optional[str]) -> None:
 
 @main.command("list")
 def list_() -> None:
-    """Lists tasks, algorithms and sweeps."""
+    """Lists tasks, algorithms and sweeps.
+
+    \b
+      lambdapress list
+    """
     from . import gin_files
     from .names import registries
 

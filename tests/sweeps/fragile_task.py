@@ -27,6 +27,7 @@ class Fragile(Digits):
     """
 
     epochs: int = 1
+    steps_per_execution: int = 1
     fault: str = ""
     log: str = ""
     seconds: float = 0.0

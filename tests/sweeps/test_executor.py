@@ -133,7 +133,7 @@ def test_the_same_command_again_runs_nothing_and_retry_failed_the_failed(faulty,
 
 
 def test_a_result_does_not_depend_on_what_its_worker_ran_before(tmp_path):
-    path = write_sweep(tmp_path, "sweep.algorithms = ['none', 'power_law', 'epr']\nsweep.lmbdas = [1]\n")
+    path = write_sweep(tmp_path, "sweep.algorithms = ['none', 'epr']\nsweep.lmbdas = [1]\n")
     together = run_sweep(path, tmp_path / "together", workers=1)
     last = together["algorithm"].iloc[-1]
     alone = run_sweep(path, tmp_path / "alone", workers=1, gin=[f"sweep.algorithms = ['{last}']"])
