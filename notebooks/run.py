@@ -120,6 +120,8 @@ def _cell_problems(cell: NotebookNode) -> Iterator[str]:
             if re.search(r"\bWARN(ING)?\b|Warning:", text):
                 yield f"a warning in its output: {text[:200]!r}"
         png = output.get("data", {}).get("image/png")
+        if not png and output.get("data", {}).get("text/plain", "").startswith("<Figure"):
+            yield "a figure that is not drawn: %matplotlib inline comes before it"
         if png and len(base64.b64decode(png)) > MAX_PNG_BYTES:
             yield f"a picture of {len(base64.b64decode(png)):,} bytes; {MAX_PNG_BYTES:,} is the most"
 

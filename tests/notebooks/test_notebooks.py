@@ -89,7 +89,8 @@ def test_a_clean_notebook_has_no_problems_and_an_edited_one_has(tmp_path):
         ("None", "should have an output"),
         ("import sys\nprint('x', file=sys.stderr)", "stderr"),
         ("import os\nprint(os.getcwd())", "absolute path"),
-        ("print('1/9\\r2/9')", "progress bar"),
+        ("print('\\x1b[2K1/9')", "progress bar"),
+        ("import matplotlib.figure\nmatplotlib.figure.Figure()", "not drawn"),
         ("print('WARNING:tensorflow: beware')", "warning"),
     ],
 )
