@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Callable, Tuple, Union, cast
+from typing import Any, Callable, Union, cast
 
 import matplotlib
 import numpy as np
@@ -42,7 +42,7 @@ _NAME = "tradeoff"
 _DPI = 200
 _DEVICES = threading.Lock()  # matplotlib keeps the salt of its SVG identifiers in one global
 
-Curve = Tuple[str, str]  # an algorithm and its overrides
+Curve = tuple[str, str]  # an algorithm and its overrides
 
 
 def plot(frame: pd.DataFrame, out_dir: Union[str, os.PathLike]) -> list[Path]:
