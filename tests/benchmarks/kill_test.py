@@ -2,9 +2,10 @@
 
     python tests/benchmarks/kill_test.py --repeat 20
 
-Each round starts the same command, waits for a random time, then sends SIGKILL to a worker, to the
-runner or to both, in turn. A runner that outlives its worker goes on for a while before it is killed
-too. Meanwhile every `result.json` is read as soon as it appears: one that is not whole fails the test.
+Each round starts the same command, waits for a random time (counted from when the first trial runs, in
+four of five rounds), then sends SIGKILL to a worker, to the runner or to both, in turn. A runner that
+outlives its worker goes on for a while before it is killed too. Meanwhile every `result.json` is read
+as soon as it appears: one that is not whole fails the test.
 """
 
 from __future__ import annotations
@@ -68,11 +69,24 @@ def watch(out: Path, seconds: float, until: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def is_training(out: Path, begun: float) -> bool:
+    """Whether a trial has told of its progress since `begun`, on the monotonic clock."""
+    since = time.time() - (time.monotonic() - begun)
+    for path in out.glob("*/progress.json"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime > since:
+                return True
+    return False
+
+
 def disturb(arguments: list[str], out: Path, victim: str, chance: random.Random, longest: float) -> str:
     """One round: returns what was done, in words."""
     runner = start(arguments)
-    seconds = chance.uniform(0.0, longest)
-    watch(out, seconds, lambda: runner.poll() is not None)
+    begun = time.monotonic()
+    if chance.random() < 0.8:  # else it may also hit the runner while it starts
+        watch(out, 600.0, lambda: runner.poll() is not None or is_training(out, begun))
+    watch(out, chance.uniform(0.0, longest), lambda: runner.poll() is not None)
+    seconds = time.monotonic() - begun
     if runner.poll() is not None:
         return "the sweep was over"
     workers = workers_of(runner.pid)
@@ -108,7 +122,7 @@ def finish(arguments: list[str], out: Path):
 def main(arguments: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeat", type=int, default=20, help="rounds [default: 20]")
-    parser.add_argument("--longest", type=float, default=20.0, help="seconds a round may last [default: 20]")
+    parser.add_argument("--longest", type=float, default=20.0, help="of seconds until a kill [default: 20]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sweep", default="digits")
     parser.add_argument("--workers", default="2")
