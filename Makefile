@@ -1,6 +1,6 @@
 # Every target works on a fresh clone: it makes .venv first, from requirements.lock (.ci/venv says how).
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types lock venv clean
+.PHONY: help demo test lint format types notebooks lock venv clean
 
 PYTHON := .venv/bin/python
 UV := uv
@@ -25,6 +25,9 @@ format: venv ## ruff: mends what it can
 
 types: venv ## pyright on the package
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PYTHON) -m pyright
+
+notebooks: venv ## executes the notebooks anew and saves them; ARGS=NAME.ipynb for one
+	@$(PYTHON) notebooks/run.py $(ARGS)
 
 lock: ## requirements.lock anew from setup.py, with as few changes as can be; ARGS=--upgrade for the newest
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile setup.py --extra dev --universal \
