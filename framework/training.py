@@ -40,18 +40,23 @@ class LmbdaWarmup(tf.keras.callbacks.Callback):
             raise ValueError(f"steps must be at least 0, got {steps!r}.")
         self.steps = steps
         self._lmbda: Optional[float] = None
+        self._warm = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         if not isinstance(self.model, Compressible):
             raise FormError("LmbdaWarmup trains a compressible model; make one with to_compressible.")
         if self._lmbda is None:
-            self._lmbda = float(self.model.lmbda)
+            self._lmbda = float(self.model.lmbda.numpy())
+        self._warm = False
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self._lmbda is None or self._warm:
+            return
         optimizer: Any = self.model.optimizer
-        done = int(optimizer.iterations)
-        if self._lmbda is not None and done <= self.steps + 1:
-            self.model.lmbda.assign(self._lmbda * min(1.0, done / max(1, self.steps)))
+        # Several steps may have passed since the last call (`steps_per_execution`).
+        done = int(optimizer.iterations.numpy())
+        self._warm = done >= self.steps
+        self.model.lmbda.assign(self._lmbda if self._warm else self._lmbda * done / self.steps)
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._lmbda is not None:
