@@ -24,6 +24,7 @@ from keras.src.engine import functional, node
 from keras.src.mixed_precision import autocast_variable
 from keras.src.utils import object_identity
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
+from tensorflow.python.trackable import data_structures
 
 Memo = dict[int, Any]
 
@@ -53,7 +54,10 @@ _COMPILED = {
     "train_function",
     "train_tf_function",
 }
+# What the last call left on a layer.
+_OF_A_CALL = ("_losses", "_eager_losses")
 # Objects that belong to the process or to the original alone and are shared or made anew.
+_CONTAINERS = (list, tuple, dict, data_structures.ListWrapper, data_structures._DictWrapper)
 _SHARED = (tf.distribute.Strategy, types.ModuleType, tf.TypeSpec, tf.DType)
 
 
@@ -165,6 +169,9 @@ def _fill(shell: tf.keras.layers.Layer, layer: tf.keras.layers.Layer, memo: Memo
             continue
         if name in ("_checkpoint", "_obj_reference_counts_dict"):
             continue
+        if name in _OF_A_CALL:
+            filled[name] = []
+            continue
         if name.startswith("_self_unconditional"):
             value = _without(value, _COMPILED if is_model else set())
         try:
@@ -195,19 +202,33 @@ def _without(dependencies: Any, names: set[str]) -> Any:
 def _copy_value(value: Any, memo: Memo) -> Any:
     if id(value) in memo:
         return memo[id(value)]
-    if isinstance(value, _SHARED) or (tf.is_tensor(value) and not hasattr(value, "numpy")):
+    if isinstance(value, _SHARED) or _of_a_graph(value):
         return value
-    if type(value) in (list, tuple, dict) and any(map(callable, _leaves(value))):
-        if isinstance(value, dict):
-            return {key: _copy_value(item, memo) for key, item in value.items()}
-        return type(value)(_copy_value(item, memo) for item in value)
+    if _item_by_item(value):
+        items = {key: _copy_value(item, memo) for key, item in _items(value)}
+        memo[id(value)] = type(value)(items if isinstance(value, dict) else list(items.values()))
+        return memo[id(value)]
     if callable(value) and not isinstance(value, tf.Module):
         return rebind(value, memo)
     return copy.deepcopy(value, memo)
 
 
-def _leaves(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else list(value)
+def _items(value: Any) -> Any:
+    return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _item_by_item(value: Any) -> bool:
+    """Whether a container holds functions, which a deep copy takes as they are, or tensors of a graph."""
+    if type(value) not in _CONTAINERS:
+        return False
+    return any(
+        (callable(item) and not isinstance(item, tf.Module)) or _of_a_graph(item) or _item_by_item(item)
+        for _, item in _items(value)
+    )
+
+
+def _of_a_graph(value: Any) -> bool:
+    return tf.is_tensor(value) and not hasattr(value, "numpy") and not node.is_keras_tensor(value)
 
 
 def rebind(function: Any, replacements: Mapping[int, Any]) -> Any:
