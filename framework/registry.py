@@ -8,6 +8,7 @@ as written: calling it from Python ignores gin; `build` asks gin for the argumen
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.metadata
 import inspect
@@ -71,7 +72,9 @@ class Registry(Generic[T]):
                     f"{self.kind} {name!r} is registered already, by {known.__module__}."
                     f"{known.__qualname__}; choose another name for {cls.__module__}.{cls.__qualname__}."
                 )
-            gin.register(name, module=f"lambdapress.{self.kind}s")(cls)
+            # Gin, too, is to take the same class again: a notebook's cell runs twice.
+            with gin.config.interactive_mode() if known else contextlib.nullcontext():
+                gin.register(name, module=f"lambdapress.{self.kind}s")(cls)
             cls.name = name  # pyright: ignore[reportAttributeAccessIssue]
             self._classes[name] = cls
             return cls
