@@ -24,7 +24,7 @@ from keras.src.engine import functional, node
 from keras.src.mixed_precision import autocast_variable
 from keras.src.utils import object_identity
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
-from tensorflow.python.trackable import data_structures
+from tensorflow.python.trackable import data_structures  # pyright: ignore[reportAttributeAccessIssue]
 
 Memo = dict[int, Any]
 

@@ -73,7 +73,7 @@ class Registry(Generic[T]):
                     f"{known.__qualname__}; choose another name for {cls.__module__}.{cls.__qualname__}."
                 )
             # Gin, too, is to take the same class again: a notebook's cell runs twice.
-            with gin.config.interactive_mode() if known else contextlib.nullcontext():
+            with gin.config.interactive_mode() if known else contextlib.nullcontext():  # pyright: ignore[reportAttributeAccessIssue]
                 gin.register(name, module=f"lambdapress.{self.kind}s")(cls)
             cls.name = name  # pyright: ignore[reportAttributeAccessIssue]
             self._classes[name] = cls
