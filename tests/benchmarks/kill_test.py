@@ -116,7 +116,11 @@ def finish(arguments: list[str], out: Path):
     watch(out, 3600.0, lambda: runner.poll() is not None)
     if runner.wait() != 0:
         raise AssertionError(f"The runner ended with exit code {runner.returncode}.")
-    return load_results(out).drop(columns=[*TIMES, "directory", "attempts"])
+    frame = load_results(out)
+    failed = frame[frame["status"] == "failed"]
+    if len(failed):
+        raise AssertionError(f"{len(failed)} trials failed, the first with:\n{failed['error'].iloc[0]}")
+    return frame.drop(columns=[*TIMES, "directory", "attempts"])
 
 
 def main(arguments: Optional[list[str]] = None) -> None:
