@@ -34,7 +34,7 @@ from ..framework.entropy import (
     range_decode,
     range_encode,
 )
-from .compiled import compiled
+from .compiled import compiled, fast_log, row_sums
 from .latents import Quantized
 
 
@@ -108,31 +108,50 @@ def expected_log_distance(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tenso
     Returns:
       float32 scalar.
     """
+    by_scaled, by_alpha, log_inner = _sums(latent, inverse, alpha)
+    value = tf.reduce_sum(by_scaled) + alpha * by_alpha + log_inner
 
     def gradient(upstream: tf.Tensor) -> Any:
-        return _gradients(latent, inverse, alpha, upstream)
+        by_latent = _latent_gradient(latent, inverse, alpha, upstream)
+        return by_latent, upstream * by_scaled / inverse, upstream * by_alpha
 
-    return _expectation(latent, inverse, alpha), gradient
-
-
-@compiled
-def _expectation(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    distance, inner, log_outer, log_inner = _parts(latent, inverse, alpha)
-    return tf.reduce_sum((distance + alpha) * log_outer - (inner + alpha) * log_inner - (distance - inner))
+    return value, gradient
 
 
 @compiled
-def _gradients(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tensor, upstream: tf.Tensor) -> Any:
-    distance, inner, log_outer, log_inner = _parts(latent, inverse, alpha)
-    by_scaled = upstream * tf.sign(latent) * (log_outer - log_inner)
-    by_inverse = tf.reduce_sum(by_scaled * latent, axis=1, keepdims=True)
-    # dG(t)/dα = log(1+t/α) − t/α
-    by_alpha = upstream * tf.reduce_sum(log_outer - log_inner - (distance - inner) / alpha)
-    return by_scaled * inverse, by_inverse, by_alpha
+def _sums(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Σ d·dE/dd over each row, Σ dE/dα and Σ log(1+i/α), with d = |x| and i = max(d−1, 0).
 
+    E(d) = G(d) − G(i), so dE/dd = log r with r = (d+α)/(i+α), and, from dG(t)/dα = log(1+t/α) − t/α,
+    dE/dα = log r − (d−i)/α. E(d) = d·dE/dd + α·dE/dα + (d−i)·log(1+i/α); where that logarithm is not 0,
+    d−i is 1.
+    """
 
-def _parts(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    distance = tf.abs(latent * inverse)
-    inner = tf.maximum(distance - 1.0, 0.0)
     per_alpha = 1.0 / alpha
-    return distance, inner, tf.math.log(1.0 + distance * per_alpha), tf.math.log(1.0 + inner * per_alpha)
+
+    def distance(x: tf.Tensor) -> tf.Tensor:
+        return tf.abs(x * inverse)
+
+    def inner(x: tf.Tensor) -> tf.Tensor:
+        return tf.maximum(distance(x) - 1.0, 0.0)
+
+    by_scaled = row_sums(
+        latent, of=lambda x: distance(x) * fast_log((distance(x) + alpha) / (inner(x) + alpha))
+    )
+    log_inner = row_sums(latent, of_log=lambda x: 1.0 + inner(x) * per_alpha)
+    by_alpha = row_sums(
+        latent,
+        of=lambda x: -per_alpha * tf.minimum(distance(x), 1.0),
+        of_log=lambda x: 1.0 + distance(x) * per_alpha,
+    )
+    return by_scaled, tf.reduce_sum(by_alpha - log_inner), tf.reduce_sum(log_inner)
+
+
+@compiled
+def _latent_gradient(
+    latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tensor, upstream: tf.Tensor
+) -> tf.Tensor:
+    distance = tf.abs(latent * inverse)
+    ratio = (distance + alpha) / (tf.maximum(distance - 1.0, 0.0) + alpha)
+    magnitude = upstream * inverse * fast_log(ratio)
+    return tf.where(latent < 0.0, -magnitude, magnitude)

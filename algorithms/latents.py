@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Algorithm, Tensors, WeightSpec
-from .compiled import compiled
+from .compiled import compiled, row_sums
 
 
 def frequencies(spec: WeightSpec) -> int:
@@ -102,8 +102,7 @@ def _quantize(latent: tf.Tensor, inverse: tf.Tensor, step: tf.Tensor) -> tf.Tens
 
 @compiled
 def _step_gradient(upstream: tf.Tensor, latent: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
-    scaled = latent * inverse
-    return tf.reduce_sum(upstream * (tf.round(scaled) - scaled), axis=1, keepdims=True)
+    return row_sums(upstream, latent, of=lambda u, x: u * (tf.round(x * inverse) - x * inverse))
 
 
 def integers(latent: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import gamma_decode, gamma_encode
-from .compiled import compiled
+from .compiled import compiled, row_sums
 from .latents import Quantized
 
 
@@ -66,11 +66,11 @@ def power_law_penalty(latent: tf.Tensor, scale: tf.Tensor) -> Any:
 
 @compiled
 def _penalty(latent: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.math.log(1.0 + tf.abs(latent) * inverse))
+    return tf.reduce_sum(row_sums(latent, of_log=lambda x: 1.0 + tf.abs(x) * inverse))
 
 
 @compiled
 def _gradients(latent: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     by_latent = upstream * tf.sign(latent) / (tf.abs(latent) + scale)
-    by_scale = -tf.reduce_sum(by_latent * latent, axis=1, keepdims=True) / scale
+    by_scale = -upstream * row_sums(latent, of=lambda x: tf.abs(x) / (tf.abs(x) + scale)) / scale
     return by_latent, by_scale
