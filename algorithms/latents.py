@@ -111,13 +111,14 @@ def integers(latent: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     Raises:
       ValueError: when a latent is not finite or a quotient is beyond 31 bits.
     """
-    scaled = tf.round(latent * (1.0 / step))
-    if not bool(tf.reduce_all(tf.abs(scaled) < 2.0**31)):  # false for NaN, too
+    scaled = latent.numpy() * (1.0 / step).numpy()
+    np.rint(scaled, out=scaled)
+    if scaled.size and not -(2.0**31) < scaled.min() <= scaled.max() < 2.0**31:  # false for NaN, too
         raise ValueError(
             "latents are not finite, or 2^31 steps from 0 and more: the training has diverged; lower "
             "the learning rate or log_step_multiplier."
         )
-    return tf.cast(scaled, tf.int32)
+    return tf.constant(scaled.astype(np.int32))
 
 
 @dataclasses.dataclass(frozen=True)

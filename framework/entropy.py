@@ -1,6 +1,6 @@
 """Entropy coding of integer tensors; the only module that imports TensorFlow Compression.
 
-Two codes, each a pair of functions that run eagerly and in graphs:
+Two codes, each a pair of functions; encoding the second is eager, the others run in graphs, too:
 
 - run-length Elias gamma: runs of zeros and magnitudes, no table; a value x≠0 costs
   2·(1+⌊log2|x|⌋) bits, its sign included (Elias 1975).
@@ -90,12 +90,12 @@ def best_table(values: np.ndarray) -> Table:
     Args:
       values: int32, any shape, not empty.
     """
-    flat = np.ravel(values)
     # Counts beyond the window land in its outermost bins, which are escaped whatever they hold.
-    window = np.clip(flat, -_WINDOW, _WINDOW) + _WINDOW
-    counts = np.bincount(window, minlength=2 * _WINDOW + 1)
+    nonzero = np.clip(values[values != 0], -_WINDOW, _WINDOW) + _WINDOW
+    counts = np.bincount(nonzero, minlength=2 * _WINDOW + 1)
+    counts[_WINDOW] = values.size - nonzero.size
     counts[[0, -1]] = 0
-    tables = [_table(counts, len(flat), rare) for rare in (0, 1, 2, 4, 8, 16, 32)]
+    tables = [_table(counts, values.size, rare) for rare in (0, 1, 2, 4, 8, 16, 32)]
     return min(tables, key=lambda table: table.num_bytes)
 
 
@@ -145,21 +145,23 @@ def range_encode(values: tf.Tensor, table: Table) -> dict[str, tf.Tensor]:
       CodeError: eagerly, for an integer of 2^30 and more.
     """
     _check_magnitude(values, 2**30)
-    symbols = tf.reshape(values, [-1]) - table.lowest
+    symbols = np.ravel(values.numpy()) - np.int32(table.lowest)
     escape = len(table.levels) - 1
-    beyond = (symbols < 0) | (symbols >= escape)
+    beyond = symbols.view(np.uint32) >= escape  # negative ones, too
+    distances = symbols[beyond]
+    symbols[beyond] = escape
     lookup = cumulative(tf.constant(table.levels))
     handle = gen_ops.create_range_encoder([], lookup)
-    handle = gen_ops.entropy_encode_channel(handle, tf.where(beyond, escape, symbols)[:, tf.newaxis])
+    handle = gen_ops.entropy_encode_channel(handle, symbols[:, np.newaxis])
     encoded = {
         "code": gen_ops.entropy_encode_finalize(handle),
         "lowest": tf.constant(table.lowest, tf.int16),
         "levels": tf.constant(table.levels),
     }
-    distances = tf.boolean_mask(symbols, beyond)
-    if int(tf.size(distances)):
+    if distances.size:
         # Below the table -1, -2, …; above it 1, 2, …: no zeros, which would be coded as runs.
-        encoded["escapes"] = gamma_encode(tf.where(distances < 0, distances, distances - escape + 1))
+        distances = np.where(distances < 0, distances, distances - np.int32(escape - 1))
+        encoded["escapes"] = gamma_encode(tf.constant(distances))
     return encoded
 
 
