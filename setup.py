@@ -45,6 +45,7 @@ setup(
         "tf-models-official==2.14.2",
         "tensorflow-datasets>=4.9.3",
         "tensorflow-metadata<1.17",  # 1.17 and later break tensorflow-datasets under TF 2.14's protobuf
+        "setuptools>=70.1,<81",  # tensorflow-hub, which Official Models imports, needs pkg_resources
         "importlib_resources",  # tensorflow-datasets imports it without declaring it
         "gin-config>=0.5",
         "numpy<2",
@@ -73,7 +74,6 @@ setup(
             "pandas-stubs>=2,<3",
             "build>=1.2",
             # To build what has no wheel without fetching anything that the lock file does not name.
-            "setuptools>=70.1",
             "setuptools-scm>=8",
             "wheel",
         ]
