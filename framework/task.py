@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Optional
 
 import tensorflow as tf
 
@@ -30,10 +31,28 @@ class Task(abc.ABC):
         """A new plain model, built (its weights exist). Weights depend on the global seed alone."""
 
     @abc.abstractmethod
-    def train(self, model: tf.keras.Model, callbacks: Sequence[tf.keras.callbacks.Callback] = ()) -> None:
+    def train(
+        self,
+        model: tf.keras.Model,
+        callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+        checkpoint_dir: Optional[Path] = None,
+    ) -> None:
         """Trains `model` in place; its `losses` (the rate among them) are added to the task's loss.
 
-        `callbacks` get Keras's calls; `params["epochs"]` and `params["steps"]` are set.
+        Training that is killed at any time goes on when it is called again with the same folder and a model
+        made in the same way from the same seed. Its outcome is that of training without a break: equal
+        weights, where TensorFlow is held to deterministic operations.
+
+        Args:
+          model: compressible, or plain.
+          callbacks: get Keras's calls; `params["epochs"]` and `params["steps"]` are set. Epochs keep their
+            numbers: after going on with epoch 3, the first call is `on_epoch_begin(3)`.
+          checkpoint_dir: folder for this training's checkpoints and nothing else, made where missing. The
+            caller removes it. None: no checkpoints.
+
+        Raises:
+          CheckpointError: for a checkpoint that is damaged or of another model. `model` may have been changed
+            by then: build another.
         """
 
     @abc.abstractmethod

@@ -12,6 +12,9 @@ from .forms import Compressible, FormError
 def set_seeds(seed: int, deterministic: bool = False) -> None:
     """Seeds Python, NumPy and TensorFlow.
 
+    Keras's random layers, such as dropout, that are made from here on keep the state of their random numbers
+    in a variable, so that a checkpoint can hold it (see `checkpoint.py`).
+
     Args:
       seed: in [0, 2^32).
       deterministic: also makes TensorFlow's operations deterministic, at some cost in speed. There is
@@ -23,6 +26,7 @@ def set_seeds(seed: int, deterministic: bool = False) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}.")
     tf.keras.utils.set_random_seed(seed)
+    tf.keras.backend.experimental.enable_tf_random_generator()
     if deterministic:
         tf.config.experimental.enable_op_determinism()
 
@@ -33,13 +37,19 @@ class LmbdaWarmup(tf.keras.callbacks.Callback):
     It goes by the optimizer's step counter, so training that resumes from a checkpoint goes on where it was.
     """
 
-    def __init__(self, steps: int):
-        """`steps`: how many training steps λ takes to reach its value; 0 changes nothing."""
+    def __init__(self, steps: int, lmbda: Optional[float] = None):
+        """Says how fast and how far.
+
+        Args:
+          steps: how many training steps λ takes to reach its value; 0 changes nothing.
+          lmbda: that value; by default the model's own when training begins. In a checkpoint that was saved
+            while λ rose, the model's own is less: give the value where training may resume from one.
+        """
         super().__init__()
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps!r}.")
         self.steps = steps
-        self._lmbda: Optional[float] = None
+        self._lmbda = lmbda
         self._warm = False
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -1,7 +1,8 @@
-"""What watches a trial while Keras trains it: progress, divergence, TensorBoard events, λ's warm-up."""
+"""What watches a trial while Keras trains it: progress, divergence, time, TensorBoard events, λ's warm-up."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from ..framework import LmbdaWarmup
+from ..framework.checkpoint import CheckpointError
 from ..framework.forms import rate_of
-from .trial import Report, Trial
+from .trial import Report, Trial, write_json
 
 REPORT_SECONDS = 0.25
 
@@ -81,6 +83,9 @@ class Events(tf.keras.callbacks.Callback):
         with self._writer.as_default():
             hparams.hparams(chosen, trial_id=trial.identity)
 
+    def on_train_end(self, logs: Optional[Mapping[str, Any]] = None) -> None:
+        self._epochs = self.params["epochs"]  # also where a checkpoint had them all
+
     def on_epoch_end(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         self._epochs = epoch + 1
         scalars = {**(logs or {}), "rate": rate_of(self.model), "lmbda": float(self.model.lmbda)}
@@ -97,11 +102,61 @@ class Events(tf.keras.callbacks.Callback):
                 tf.summary.scalar(name, float(value), step=self._epochs)
 
 
+class Clock(tf.keras.callbacks.Callback):
+    """The time that a model took to train, from when this was made and in the attempts that it goes on from.
+
+    What was lost with a process that was killed in the middle of an epoch does not count: that epoch was
+    trained again.
+    """
+
+    _supports_tf_logs = True
+
+    def __init__(self, path: Path):
+        """Starts the clock.
+
+        Args:
+          path: of a JSON file that holds the seconds by number of epochs done.
+
+        Raises:
+          CheckpointError: for a file that is damaged.
+        """
+        super().__init__()
+        self._path = path
+        self._started = time.perf_counter()
+        self._before: Optional[float] = None
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            self._seconds = {int(done): float(seconds) for done, seconds in known.items()}
+        except FileNotFoundError:
+            self._seconds = {}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}.") from error
+
+    @property
+    def seconds(self) -> float:
+        """Until now."""
+        return (self._before or 0.0) + time.perf_counter() - self._started
+
+    def on_epoch_begin(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
+        self._go_on(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
+        self._seconds[epoch + 1] = self.seconds
+        write_json(self._path, {str(done): seconds for done, seconds in self._seconds.items()}, durable=False)
+
+    def on_train_end(self, logs: Optional[Mapping[str, Any]] = None) -> None:
+        self._go_on(self.params["epochs"])  # where a checkpoint had them all
+
+    def _go_on(self, done: int) -> None:
+        if self._before is None:
+            self._before = self._seconds.get(done, 0.0)
+
+
 class Warmup(LmbdaWarmup):
     """`LmbdaWarmup` over a fraction of the steps, which are known once training begins."""
 
-    def __init__(self, fraction: float):
-        super().__init__(0)
+    def __init__(self, fraction: float, lmbda: float):
+        super().__init__(0, lmbda)
         self._fraction = fraction
 
     def on_train_begin(self, logs: Optional[Mapping[str, Any]] = None) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import hashlib
 import json
-import math
+import logging
 import os
 import platform
 import re
 import shutil
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from . import result_file
 from .names import registries
 
 RESULT, PROGRESS, LOCK = "result.json", "progress.json", ".lock"
+EVENTS, CHECKPOINT, CLOCK = "events", "checkpoint", "clock.json"
 OWN = "*"
 """In `trial.rules`, the trial's own algorithm, whichever the sweep is at."""
 
@@ -79,11 +78,13 @@ class Settings:
       lmbda_warmup: fraction of the training steps over which λ rises from 0, in [0, 1].
       deterministic: whether TensorFlow is held to reproducible kernels, so that a trial that is run
         again (on as many threads) gives the same bytes.
+      keep_checkpoint: whether the checkpoint that training leaves stays once the trial has its result.
     """
 
     rules: Sequence[tuple[str, Optional[str]]] = ()
     lmbda_warmup: float = 0.0
     deterministic: bool = True
+    keep_checkpoint: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.lmbda_warmup <= 1:
@@ -180,7 +181,8 @@ def run_trial(
 ) -> dict[str, Any]:
     """Runs a trial and records it in `directory`, the result last.
 
-    Whatever an earlier attempt left in `directory` is removed first. The caller holds the trial's lock.
+    Training goes on from the checkpoint that an attempt left in `directory` which was cut short; whatever
+    else it left is removed first. The caller holds the trial's lock.
 
     Args:
       trial: what to run; gin's global config is put aside meanwhile, then put back.
@@ -195,18 +197,29 @@ def run_trial(
     Raises:
       DatasetError: where the task's data is missing: nothing is recorded, the trial can run once it is there.
     """
+    from ..framework.checkpoint import CheckpointError
     from ..tasks.datasets import DatasetError
     from . import gin_files
+    from .measure import measure
 
     directory.mkdir(parents=True, exist_ok=True)
-    _clear(directory)
+    _clear(directory, LOCK, *((EVENTS, CHECKPOINT, CLOCK) if (directory / CHECKPOINT).exists() else ()))
     (directory / "config.gin").write_text(trial.config, encoding="utf-8")
     result = blank_result(trial, attempts)
+    keep = False
     with gin_files.isolated():
         try:
             registries()
             gin.parse_config(trial.config)
-            result.update(_measure(trial, directory, report))
+            settings: Settings = gin.get_configurable(Settings)()
+            keep = settings.keep_checkpoint
+            try:
+                outcome = measure(trial, settings, directory, report)
+            except CheckpointError as error:
+                logging.getLogger(__name__).warning("%s Training starts anew.", error)
+                _clear(directory, LOCK, "config.gin", PROGRESS)
+                outcome = measure(trial, settings, directory, report)
+            result.update(outcome)
             result["status"] = "ok"
         except DatasetError:
             raise
@@ -214,68 +227,10 @@ def run_trial(
             result["error"] = _describe(error)
         (directory / "operative.gin").write_text(gin.operative_config_str(), encoding="utf-8")
     write_json(directory / RESULT, result)
+    if not keep:  # what failed, too, starts anew when it is retried
+        for name in (CHECKPOINT, CLOCK):
+            _remove(directory / name)
     return result
-
-
-def _measure(trial: Trial, directory: Path, report: Report) -> dict[str, Any]:
-    import tensorflow as tf
-
-    from ..framework import load, save, set_seeds, size_report, to_compressible
-    from ..framework.storage import estimated_bytes
-    from . import callbacks
-
-    tf.keras.backend.clear_session()  # a worker runs many trials: none may see the one before
-    gc.collect()
-    settings: Settings = gin.get_configurable(Settings)()
-    set_seeds(trial.seed, deterministic=settings.deterministic)
-    report({"stage": "build"})
-    task = registries()[0].build(trial.task)
-    plain = task.build_model()
-    model = to_compressible(plain, settings.build_rules(trial.algorithm), lmbda=trial.lmbda)
-
-    events = callbacks.Events(directory / "events", trial)
-    watch = [callbacks.Watch(report), events]
-    if settings.lmbda_warmup > 0:
-        watch.append(callbacks.Warmup(settings.lmbda_warmup))
-    started = time.perf_counter()
-    task.train(model, callbacks=watch)
-    train_seconds = time.perf_counter() - started
-
-    report({"stage": "evaluate"})
-    metric_compressible = _finite("metric of the compressible model", task.evaluate(model))
-    report({"stage": "compress"})
-    artefact = directory / "model.lpz"
-    started = time.perf_counter()
-    size_bytes = save(model, artefact)
-    compress_seconds = time.perf_counter() - started
-    sizes = size_report(artefact)
-
-    report({"stage": "evaluate"})
-    started = time.perf_counter()
-    metric = _finite("metric of the model read back", task.evaluate(load(artefact, plain)))
-    evaluate_seconds = time.perf_counter() - started
-    outcome = {
-        "metric_name": task.metric,
-        "metric": metric,
-        "metric_compressible": metric_compressible,
-        "size_bytes": size_bytes,
-        "float_bytes": sizes.float_bytes,
-        "ratio": sizes.ratio,
-        "estimated_bytes": estimated_bytes(model),
-        "num_params": sizes.num_params,
-        "train_seconds": train_seconds,
-        "compress_seconds": compress_seconds,
-        "evaluate_seconds": evaluate_seconds,
-    }
-    events.close(outcome)
-    return outcome
-
-
-def _finite(what: str, value: float) -> float:
-    value = float(value)
-    if not math.isfinite(value):
-        raise FloatingPointError(f"The {what} is {value}.")
-    return value
 
 
 def _describe(error: Exception) -> str:
@@ -285,12 +240,15 @@ def _describe(error: Exception) -> str:
     return "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()
 
 
-def _clear(directory: Path) -> None:
-    """Removes what an attempt that was cut short left behind; the lock is held, and stays."""
+def _clear(directory: Path, *kept: str) -> None:
+    """Removes what an earlier attempt left behind, except for `kept`; the lock is held, and stays."""
     for path in directory.iterdir():
-        if path.name == LOCK:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        if path.name not in kept:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Optional, Union
+from pathlib import Path
+from typing import Any, Callable, ClassVar, Optional, Union
 
 import numpy as np
 import tensorflow as tf
 
+from ..framework.checkpoint import Checkpoint
 from ..framework.task import Task
 from .datasets import Split
 
@@ -19,9 +22,19 @@ _EVALUATION_BATCH = 1000
 # Op seed of the shuffle. A constant, so that the order of the data follows from the global seed alone and
 # not from how many random numbers were drawn before.
 _SHUFFLE_SEED = 0
+_AUGMENT_SEED = 1  # the same, of the seeds that augmentation gets
+
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def batches(split: Split, max_value: float, batch_size: int, shuffle: bool) -> tf.data.Dataset:
+def batches(
+    split: Split,
+    max_value: float,
+    batch_size: int,
+    shuffle: bool,
+    augment: Optional[Augment] = None,
+    first_epoch: Optional[int] = None,
+) -> tf.data.Dataset:
     """The split as `(image, label)` batches, gathered and normalised a batch at a time.
 
     Args:
@@ -29,10 +42,14 @@ def batches(split: Split, max_value: float, batch_size: int, shuffle: bool) -> t
       max_value: the value of a white pixel, which becomes 1.
       batch_size: examples a batch. The last batch of an epoch may be smaller: no example is left out.
       shuffle: whether each pass takes a new order, drawn from TensorFlow's global seed.
+      augment: `augment(images, seed)` changes a batch of images, uint8 before and after. `seed`, int64 of
+        shape (2,), is another for each batch and each pass, drawn from TensorFlow's global seed.
+      first_epoch: None for one pass over the examples. A number makes the dataset endless: one epoch after
+        the other, without the first `first_epoch` ones, whose orders are drawn but whose images are not read.
 
     Returns:
-      A dataset of known cardinality, with images float32 in [0, 1] of shape (batch, height, width,
-      channels) and labels int64 of shape (batch,).
+      A dataset, of known cardinality if it is one pass, with images float32 in [0, 1] of shape (batch,
+      height, width, channels) and labels int64 of shape (batch,).
     """
     examples = len(split.labels)
     with tf.device("CPU"):
@@ -41,15 +58,24 @@ def batches(split: Split, max_value: float, batch_size: int, shuffle: bool) -> t
     if shuffle:
         indices = indices.shuffle(examples, seed=_SHUFFLE_SEED, reshuffle_each_iteration=True)
 
-    def gather(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.cast(tf.gather(images, index), tf.float32) / max_value
-        return image, tf.gather(labels, index)
+    def gather(index: tf.Tensor, seed: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.gather(images, index)
+        if augment is not None:
+            image = augment(image, seed)
+        return tf.cast(image, tf.float32) / max_value, tf.gather(labels, index)
 
     options = tf.data.Options()
     options.autotune.enabled = False  # One thread ahead of the training loop is enough: see the benchmark.
     # The arrays are in this process, whole: there are no files to share out among tf.distribute's workers.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return indices.batch(batch_size).map(gather).with_options(options)
+    data = indices.batch(batch_size)
+    if augment is not None:
+        seeds = tf.data.Dataset.random(_AUGMENT_SEED, rerandomize_each_iteration=True).batch(2)
+        data = tf.data.Dataset.zip((data, seeds))
+    if first_epoch is not None:
+        # One endless iterator: making one per epoch costs as much as a small task's whole input.
+        data = data.repeat().skip(first_epoch * math.ceil(examples / batch_size))
+    return data.map(gather).with_options(options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +95,11 @@ class KerasTask(Task):
 
     Class attributes:
       max_value: the pixel value that becomes 1.
+      augment: what changes each training batch (see `batches`), a static method; None changes nothing.
     """
 
     max_value: ClassVar[float] = 255.0
+    augment: ClassVar[Optional[Augment]] = None
 
     epochs: int = 10
     batch_size: int = 128
@@ -97,19 +125,34 @@ class KerasTask(Task):
     def load(self, split: str) -> Split:
         """The examples of the `train` or the `test` split."""
 
-    def train_data(self) -> tf.data.Dataset:
-        """The training batches of one epoch; each pass over it takes a new order."""
-        return batches(self.load("train"), self.max_value, self.batch_size, shuffle=True)
+    def train_data(self, first_epoch: int = 0) -> tf.data.Dataset:
+        """The training batches from epoch `first_epoch` on, endless; each epoch has an order of its own."""
+        return batches(
+            self.load("train"),
+            self.max_value,
+            self.batch_size,
+            shuffle=True,
+            augment=self.augment,
+            first_epoch=first_epoch,
+        )
 
-    def train(self, model: tf.keras.Model, callbacks: Sequence[tf.keras.callbacks.Callback] = ()) -> None:
+    def train(
+        self,
+        model: tf.keras.Model,
+        callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+        checkpoint_dir: Optional[Path] = None,
+    ) -> None:
         """Compiles and fits `model` in place, under the strategy it was made in.
 
         Args:
           model: from images float32 in [0, 1] to logits of shape (batch, classes).
           callbacks: passed to Keras.
+          checkpoint_dir: where a checkpoint is saved at the end of each epoch, and looked for at first.
+
+        Raises:
+          CheckpointError: see `Task.train`.
         """
-        data = self.train_data()
-        steps = len(data)
+        steps = math.ceil(len(self.load("train").labels) / self.batch_size)
         with model.distribute_strategy.scope():  # Where Keras wants the optimizer's variables.
             model.compile(
                 optimizer=tf.keras.optimizers.Adam(self._learning_rate(steps)),
@@ -117,9 +160,19 @@ class KerasTask(Task):
                 metrics=["accuracy"],
                 steps_per_execution=min(self.steps_per_execution, steps),
             )
-        # One endless iterator: making one per epoch costs as much as a small task's whole input.
-        data = data.repeat().prefetch(4)
-        model.fit(data, epochs=self.epochs, steps_per_epoch=steps, callbacks=list(callbacks), verbose=0)
+        callbacks, done = list(callbacks), 0
+        if checkpoint_dir is not None:
+            checkpoint = Checkpoint(model, checkpoint_dir)
+            done = checkpoint.restore()
+            callbacks.append(checkpoint)
+        model.fit(
+            self.train_data(done).prefetch(4),
+            initial_epoch=done,
+            epochs=self.epochs,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=0,
+        )
 
     def evaluate(self, model: tf.keras.Model) -> float:
         """Top-1 accuracy in [0, 1] over the whole test split.

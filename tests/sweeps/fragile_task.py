@@ -22,6 +22,7 @@ class Fragile(Digits):
 
     Attributes:
       fault: what happens in training: `killed`, `killed once`, `exit`, `raise`, `nan`, `no data`, or nothing.
+        With `wobbly`, the model has layers that are random or have weights that are not trained.
       log: a file that gets a line whenever training starts.
       seconds: that training takes longer.
     """
@@ -34,16 +35,18 @@ class Fragile(Digits):
 
     def build_model(self) -> tf.keras.Model:
         layers = tf.keras.layers
+        wobbly = [layers.Dropout(0.3), layers.BatchNormalization()] if self.fault == "wobbly" else []
         return tf.keras.Sequential(
             [
                 layers.InputLayer((8, 8, 1)),
                 layers.Flatten(),
                 layers.Dense(16, activation="relu"),
+                *wobbly,
                 layers.Dense(10),
             ]
         )
 
-    def train(self, model, callbacks=()):
+    def train(self, model, callbacks=(), checkpoint_dir=None):
         starts = 0
         line = f"{self.fault}\n"
         if self.log:
@@ -62,4 +65,4 @@ class Fragile(Digits):
             raise DatasetError("There is no data, as told.")
         if self.fault == "nan":
             model.layers[-1].set_weights([w * float("nan") for w in model.layers[-1].get_weights()])
-        super().train(model, callbacks)
+        super().train(model, callbacks, checkpoint_dir)
