@@ -10,12 +10,18 @@ from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
+# Elements from which XLA pays for its compilation, a tenth of a second a shape and function.
+_WORTH_COMPILING = 2**14
+# Elements from which sums in slices pay for theirs, which takes a second.
+_WORTH_SLICING = 2**18
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of tensors with static shapes by XLA, once for each combination of shapes.
 
-    One `tf.function` a combination, rather than one that is traced again and again: that is what
-    TensorFlow warns of, and here the shapes are as many as the model has different weights.
+    Where all tensors are small the function is called as it is: a network has many small weights, of
+    different shapes. One `tf.function` a combination, rather than one that is traced again and again:
+    that is what TensorFlow warns of, and here the shapes are as many as the model has different weights.
     """
 
     @functools.cache
@@ -26,9 +32,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*tensors: tf.Tensor) -> Any:
+        if max(_size(tensor) for tensor in tensors) < _WORTH_COMPILING:
+            return function(*tensors)
         return for_signature(*((tuple(t.shape), t.dtype) for t in tensors))(*tensors)
 
     return call
+
+
+def _size(tensor: tf.Tensor) -> int:
+    return tensor.shape.num_elements()
 
 
 _SIDE_BY_SIDE = 8
@@ -50,6 +62,8 @@ def row_sums(
       of_log: as `of`, with values from 1 to 2^31: four are multiplied, which float32 can hold, before the
         logarithm is taken of the product.
     """
+    if _size(arrays[0]) < _WORTH_SLICING:
+        return _sum([arrays], of, of_log)
     width = arrays[0].shape[1] // _SIDE_BY_SIDE
     slices = [[a[:, i * width : (i + 1) * width] for a in arrays] for i in range(_SIDE_BY_SIDE)]
     rest = [a[:, _SIDE_BY_SIDE * width :] for a in arrays]
@@ -60,8 +74,11 @@ def fast_log(values: tf.Tensor) -> tf.Tensor:
     """log of float32 values from 1 to 2^31, to 2 units in the last place; for use in a `compiled` function.
 
     Twice as fast as XLA's, which must answer for 0, denormals, infinity and NaN as well; a NaN or an infinity
-    gives a finite number here. The polynomial is that of Cephes' `logf` (S. L. Moshier, 1989).
+    gives a finite number here. The polynomial is that of Cephes' `logf` (S. L. Moshier, 1989). Small tensors
+    get TensorFlow's logarithm.
     """
+    if _size(values) * _SIDE_BY_SIDE < _WORTH_SLICING:
+        return tf.math.log(values)
     bits = tf.bitcast(values, tf.int32)
     exponent = tf.bitwise.right_shift(bits - 0x3F3504F3, 23)  # so that the mantissa lies in [√½, √2)
     m = tf.bitcast(bits - tf.bitwise.left_shift(exponent, 23), tf.float32) - 1.0
