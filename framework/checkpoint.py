@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from .clone import layers_of
+
+SHARE = 0.05
+"""How much of the time saving may take: of epochs so short that it would take more, some are not saved."""
 
 # What TensorFlow raises on files that it did not write, or that are of another model.
 _UNREADABLE = (tf.errors.OpError, ValueError, LookupError, AssertionError, OSError)
@@ -19,7 +23,7 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoint(tf.keras.callbacks.Callback):
-    """Saves a model in training at the end of each epoch, and restores what was saved.
+    """Saves a model in training at the end of each epoch (see `SHARE`), and restores what was saved.
 
     In it are all weights, the optimizer's variables (its step counter among them), how many epochs are done
     and the state of Keras's random layers, such as dropout. Random layers have a state that can be
@@ -35,8 +39,17 @@ class Checkpoint(tf.keras.callbacks.Callback):
     _supports_tf_logs = True  # Keras then leaves the logs on the device
 
     def __init__(self, model: tf.keras.Model, directory: Path):
-        """`model` is compiled, and keeps the optimizer that it has; `directory` is made where missing."""
+        """Looks for a checkpoint.
+
+        Args:
+          model: compiled; it keeps the optimizer that it has.
+          directory: of the checkpoint, and of nothing else; made where missing.
+
+        Raises:
+          CheckpointError: for a directory that is damaged.
+        """
         super().__init__()
+        self._next = 0.0
         self._done = tf.Variable(tf.constant(0, tf.int64), trainable=False)
         optimizer: Any = model.optimizer
         with model.distribute_strategy.scope():
@@ -44,8 +57,12 @@ class Checkpoint(tf.keras.callbacks.Callback):
         saved = tf.train.Checkpoint(
             weights=list(model.weights), optimizer=optimizer, generators=_generators(model), epochs=self._done
         )
-        self._directory = directory
-        self._manager = tf.train.CheckpointManager(saved, os.fspath(directory), max_to_keep=1)
+        try:
+            self._manager = tf.train.CheckpointManager(saved, os.fspath(directory), max_to_keep=1)
+        except _UNREADABLE as error:
+            raise CheckpointError(f"The checkpoint in {directory} cannot be read: {error}.") from error
+        if self._manager.latest_checkpoint is None and (directory / "checkpoint").exists():
+            raise CheckpointError(f"The checkpoint in {directory} cannot be read.")
 
     def restore(self) -> int:
         """Puts the saved values into the model, if there are any. Returns how many epochs are done.
@@ -55,8 +72,6 @@ class Checkpoint(tf.keras.callbacks.Callback):
         """
         path = self._manager.latest_checkpoint
         if path is None:
-            if (self._directory / "checkpoint").exists():
-                raise CheckpointError(f"The checkpoint in {self._directory} cannot be read.")
             return 0
         try:
             self._manager.checkpoint.restore(path).assert_consumed()
@@ -66,8 +81,13 @@ class Checkpoint(tf.keras.callbacks.Callback):
         return int(self._done.numpy())
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        started = time.monotonic()
+        if started < self._next:
+            return
         self._done.assign(epoch + 1)
         self._manager.save(checkpoint_number=epoch + 1)
+        saved = time.monotonic()
+        self._next = saved + (saved - started) / SHARE
 
 
 def _generators(model: tf.keras.Model) -> list[tf.random.Generator]:

@@ -93,6 +93,7 @@ def layers_of(model: tf.keras.layers.Layer) -> list[tf.keras.layers.Layer]:
 def _clone(model: tf.keras.Model) -> tf.keras.Model:
     layers = layers_of(model)
     memo: Memo = {id(layer): object.__new__(type(layer)) for layer in layers}
+    memo[id(model.distribute_strategy)] = model.distribute_strategy  # which random generators hold on to
     for layer in layers:
         for variable in layer._trainable_weights + layer._non_trainable_weights:
             if id(variable) not in memo:

@@ -53,6 +53,13 @@ def test_training_on_goes_on_where_it_was():
     np.testing.assert_allclose(watch.seen, 0.1 * np.arange(20), rtol=1e-5, atol=1e-6)
 
 
+def test_lmbda_that_a_checkpoint_holds_is_not_taken_for_the_goal():
+    """It was saved while λ rose."""
+    watch = Watch()
+    trained(0.5, [LmbdaWarmup(5, lmbda=2.0), watch])
+    np.testing.assert_allclose(watch.seen, [0, 0.4, 0.8, 1.2, 1.6, 2, 2, 2, 2, 2], rtol=1e-6)
+
+
 def test_warm_up_reaches_lmbda_when_several_steps_run_at_once():
     watch = Watch()
     trained(2.0, [LmbdaWarmup(5), watch], steps_per_execution=4)
