@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import digits, mnist
+from . import digits, mnist, text
 
-__all__ = ["digits", "mnist"]
+__all__ = ["digits", "mnist", "text"]

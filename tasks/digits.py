@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Optional, cast
 
 import tensorflow as tf
 
@@ -44,7 +44,7 @@ class Digits(KerasTask):
     Digits", UCI Machine Learning Repository, 1998.
     """
 
-    max_value: ClassVar[float] = 16.0
+    max_value: ClassVar[Optional[float]] = 16.0
 
     epochs: int = 40
     batch_size: int = 64

@@ -1,4 +1,4 @@
-"""Tasks that Keras trains: an image classifier with softmax cross-entropy and top-1 accuracy."""
+"""Tasks that Keras trains: a classifier with softmax cross-entropy and top-1 accuracy, mostly of images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 def batches(
     split: Split,
-    max_value: float,
+    max_value: Optional[float],
     batch_size: int,
     shuffle: bool,
     augment: Optional[Augment] = None,
@@ -39,7 +39,8 @@ def batches(
 
     Args:
       split: the examples, kept as they are (one byte a pixel).
-      max_value: the value of a white pixel, which becomes 1.
+      max_value: the value of a white pixel, which becomes 1. None leaves the values and their dtype as they
+        are, for what is no image.
       batch_size: examples a batch. The last batch of an epoch may be smaller: no example is left out.
       shuffle: whether each pass takes a new order, drawn from TensorFlow's global seed.
       augment: `augment(images, seed)` changes a batch of images, uint8 before and after. `seed`, int64 of
@@ -62,7 +63,9 @@ def batches(
         image = tf.gather(images, index)
         if augment is not None:
             image = augment(image, seed)
-        return tf.cast(image, tf.float32) / max_value, tf.gather(labels, index)
+        if max_value is not None:
+            image = tf.cast(image, tf.float32) / max_value
+        return image, tf.gather(labels, index)
 
     options = tf.data.Options()
     options.autotune.enabled = False  # One thread ahead of the training loop is enough: see the benchmark.
@@ -94,11 +97,11 @@ class KerasTask(Task):
         Tasks whose data is embedded do not use it.
 
     Class attributes:
-      max_value: the pixel value that becomes 1.
+      max_value: the pixel value that becomes 1. None: inputs are no images, and stay as they are.
       augment: what changes each training batch (see `batches`), a static method; None changes nothing.
     """
 
-    max_value: ClassVar[float] = 255.0
+    max_value: ClassVar[Optional[float]] = 255.0
     augment: ClassVar[Optional[Augment]] = None
 
     epochs: int = 10
@@ -145,7 +148,7 @@ class KerasTask(Task):
         """Compiles and fits `model` in place, under the strategy it was made in.
 
         Args:
-          model: from images float32 in [0, 1] to logits of shape (batch, classes).
+          model: from images float32 in [0, 1], or what `load` gives, to logits of shape (batch, classes).
           callbacks: passed to Keras.
           checkpoint_dir: where a checkpoint is saved at the end of each epoch, and looked for at first.
 
@@ -186,9 +189,9 @@ class KerasTask(Task):
             return tf.argmax(model(images, training=False), axis=-1)
 
         # A concrete function, since TensorFlow warns of retracing where a process evaluates many models.
-        images = tf.TensorSpec((None,) + split.images.shape[1:], tf.float32)
         compiled: Any = tf.function(predict)
-        classify = compiled.get_concrete_function(images)
+        spec: Any = data.element_spec
+        classify = compiled.get_concrete_function(spec[0])
         predicted = np.concatenate([classify(images).numpy() for images, _ in data])
         return float(np.mean(predicted == split.labels))
 
