@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import digits, mnist, text
+from . import cifar, digits, mnist
 
-__all__ = ["digits", "mnist", "text"]
+__all__ = ["cifar", "digits", "mnist"]
