@@ -190,7 +190,8 @@ def train(
 @click.argument("directory", metavar="DIR")
 @click.option("--csv", "style", flag_value="csv", help="Comma-separated values, every column.")
 @click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
-def table(directory: str, style: Optional[str]) -> None:
+@click.option("--published", "with_published", is_flag=True, help="Adds the published figures of the tasks.")
+def table(directory: str, style: Optional[str], with_published: bool) -> None:
     """Shows the results below DIR as a table.
 
     Means and 95% intervals over seeds; Pareto-optimal rows are marked.
@@ -198,10 +199,19 @@ def table(directory: str, style: Optional[str]) -> None:
     \b
       lambdapress table runs/digits
       lambdapress table runs/digits --csv > digits.csv
+      lambdapress table runs/lenets --published
     """
-    from . import results, tables
+    from . import published, results, tables
 
-    click.echo(tables.render(results.summarise(results.load_results(directory)), style or "terminal"))
+    summary = results.summarise(results.load_results(directory))
+    if with_published:
+        figures = published.load_published()
+        summary = published.beside(summary, figures)
+        if not (summary["source"] != "").any():
+            click.echo(
+                f"No figures are published for these tasks, only for {', '.join(figures['task'])}.", err=True
+            )
+    click.echo(tables.render(summary, style or "terminal"))
 
 
 @main.command()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import re
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
 import pandas as pd
 import rich.box
@@ -18,6 +17,7 @@ import rich.text
 
 from . import units
 from .results import BASELINE
+from .settings import settings
 
 STYLES = ("terminal", "csv", "markdown")
 STAR = "★"
@@ -34,7 +34,7 @@ def render(
     a row has a single seed. "csv" has the columns of `results.summarise`, in full precision.
 
     Args:
-      summary: as from `results.summarise`.
+      summary: as from `results.summarise`, or as `published.beside` adds to it.
       style: "terminal", "csv" or "markdown".
       width: columns of the terminal. Names are folded to fit; a number is never cut.
       ansi: whether bold print may be used; by default, if standard output is a terminal.
@@ -72,7 +72,9 @@ class _Table:
 def _table(rows: pd.DataFrame) -> _Table:
     metric = rows["metric_name"].iloc[0]
     baseline = rows["baseline_metric"].iloc[0]
-    texts, common = settings(list(rows["overrides"]))
+    sources = list(rows["source"]) if "source" in rows else [""] * len(rows)
+    ours = sources.count("")  # published rows follow them
+    texts, common = settings(list(rows["overrides"][:ours]))
     in_kb = rows["size_bytes"].max() >= _IN_KILOBYTES
     scale, unit, places = (1e-3, "kB", 1) if in_kb else (1, "bytes", 0)
 
@@ -80,22 +82,29 @@ def _table(rows: pd.DataFrame) -> _Table:
         "": [STAR if optimal else "" for optimal in rows["pareto"]],
         "algorithm": list(rows["algorithm"]),
     }
+    if any(sources):
+        columns["source"] = sources
     if any(texts):
-        columns["settings"] = texts
+        columns["settings"] = texts + [""] * (len(rows) - ours)
     names = len(columns)
     columns["λ"] = [units.lmbda(value) for value in rows["lmbda"]]
-    columns["n"] = [str(n) for n in rows["n"]]
+    columns["n"] = ["" if source else str(n) for n, source in zip(rows["n"], sources)]
     if rows["n_failed"].any():
         columns["failed"] = [str(n) if n else "" for n in rows["n_failed"]]
     columns[f"size ({unit})"] = _with_intervals(rows, "size_bytes", scale, places)
     columns["ratio"] = _with_intervals(rows, "ratio", suffix="×")
     columns[f"{metric} (%)"] = _with_intervals(rows, "metric", 100, 2)
-    if baseline == baseline:
+    if rows["metric_drop"].notna().any():
         drops = rows["metric_drop"].where(rows["algorithm"] != BASELINE)
         columns["drop"] = [units.percent(drop).replace("-", "−") for drop in drops]
+    if baseline == baseline:
         remarks = [f"baseline {units.percent(baseline)}% {metric} (drop: percentage points below it)"]
     else:
         remarks = [f"no baseline: no trial of {BASELINE!r} has finished"]
+    if any(sources):
+        remarks += [
+            "rows with a source are published: drop below their own baseline, no part in the Pareto front"
+        ]
     columns["train (s)"] = _with_intervals(rows, "train_seconds", 1, 1)
     return _Table(
         title=str(rows["task"].iloc[0]),
@@ -121,32 +130,6 @@ def _with_intervals(
         return [mean.rjust(wide) for mean in means]
     marked = [f"±{half:>{narrow}}" if half else " " * (narrow + 1) for half in intervals]
     return [f"{mean:>{wide}} {half}" for mean, half in zip(means, marked)]
-
-
-def settings(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Overrides for people to read: what sets each row apart, and what all rows have in common.
-
-    Args:
-      overrides: `[n]`, JSON objects as in the column `overrides`.
-
-    Returns:
-      `[n]` texts such as `epochs=3, init=0.1`, in which a parameter goes by its last name where that
-      is unambiguous; and the common ones, such as `digits.epochs=3`.
-    """
-    parsed: list[dict[str, Any]] = [json.loads(text) for text in overrides]
-    names = sorted({name for one in parsed for name in one})
-    common = [name for name in names if len({json.dumps(one.get(name, one)) for one in parsed}) == 1]
-    apart = [name for name in names if name not in common]
-    last = [re.split(r"[./]", name)[-1] for name in apart]
-    short = {name: end if last.count(end) == 1 else name for name, end in zip(apart, last)}
-    texts = [
-        ", ".join(f"{short[name]}={_value(one[name])}" for name in apart if name in one) for one in parsed
-    ]
-    return texts, [f"{name}={_value(parsed[0][name])}" for name in common]
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
 
 
 def _hypervolumes(summary: pd.DataFrame) -> dict[str, str]:

@@ -43,7 +43,7 @@ def seconds(value: float) -> str:
 
 def lmbda(value: float) -> str:
     """λ as short as six digits allow: `0`, `0.01`, `50`."""
-    return f"{value:.6g}"
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def size(value: float) -> str:
