@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Checkpoint(tf.keras.callbacks.Callback):
         self._done = tf.Variable(tf.constant(0, tf.int64), trainable=False)
         optimizer: Any = model.optimizer
         with model.distribute_strategy.scope():
-            optimizer.build(model.trainable_variables)
+            create_slots(optimizer, model.trainable_variables)
         saved = tf.train.Checkpoint(
             weights=list(model.weights), optimizer=optimizer, generators=_generators(model), epochs=self._done
         )
@@ -88,6 +89,15 @@ class Checkpoint(tf.keras.callbacks.Callback):
         self._manager.save(checkpoint_number=epoch + 1)
         saved = time.monotonic()
         self._next = saved + (saved - started) / SHARE
+
+
+def create_slots(optimizer: Any, variables: Sequence[tf.Variable]) -> None:
+    """Makes an optimizer's variables for those that it will train, of Keras's new kind or its legacy one."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(optimizer, "build"):
+        optimizer.build(variables)
+    elif hasattr(optimizer, "_create_all_weights"):
+        optimizer._create_all_weights(variables)
 
 
 def _generators(model: tf.keras.Model) -> list[tf.random.Generator]:

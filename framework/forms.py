@@ -210,6 +210,16 @@ def rate_of(model: tf.keras.Model) -> float:
     return float(sum(float(penalty) for penalty in penalties if penalty is not None))
 
 
+def rate_terms(model: tf.keras.Model) -> list[tf.Tensor]:
+    """The part of `model.losses` that is the rate: λ·rate/num_params of each weight that has one, scalars.
+
+    For training loops that leave `model.losses` out.
+    """
+    slots = slots_of(model)
+    losses = [loss for slot in slots for loss in losses_of(slot.owner) if _is_rate(loss)]
+    return [loss() for loss in {id(loss): loss for loss in losses}.values()]
+
+
 def require_built(model: tf.keras.Model) -> tf.keras.Model:
     """`model`; raises FormError where it has no weights yet, or is no model."""
     if not isinstance(model, tf.keras.Model):

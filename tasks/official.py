@@ -1,0 +1,257 @@
+"""TensorFlow Official Models: any registered experiment as a task, its model neither copied nor edited."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from ..framework.checkpoint import Checkpoint, create_slots
+from ..framework.task import Task, tasks
+from .official_config import ExperimentError, experiment_config, nested
+from .official_rate import with_rate
+
+# Seconds of training between two reports of progress.
+_REPORT_SECONDS = 1.0
+
+
+@tasks.register("official")
+@dataclasses.dataclass(frozen=True)
+class OfficialTask(Task):
+    """Any experiment of TensorFlow Official Models; `lambdapress list --official` lists them.
+
+    The experiment's own data, model, optimizer, schedule and metrics, as its config and the overrides say.
+    The rate is added to the loss where the experiment's task does not add `model.losses` itself.
+
+    Attributes:
+      experiment: its name, such as `bert/sentence_prediction`.
+      overrides: changes of its config, strictly checked, nested or with dots:
+        `{"trainer.train_steps": 1000, "task.train_data.input_path": "train.tfrecord"}`.
+        `task.init_checkpoint` is loaded as the experiment would, before the model is compressed.
+      metric_name: the validation metric that counts, by Official Models' name for it; higher is better.
+        None takes `trainer.best_checkpoint_eval_metric`, else the first whose name tells an accuracy.
+      data_dir: folder of prepared TensorFlow Datasets, for experiments that read them; None takes
+        `TFDS_DATA_DIR`, else TFDS's default.
+
+    What differs from Official Models' own training loop: one device is the default where there is one or
+    none (`runtime.distribution_strategy`), there is no bound on the loss (a rate in bits passes it: a
+    loss that is not finite ends the trial), nothing is evaluated before the end, and FLOPs are not counted.
+    """
+
+    experiment: str = ""
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    metric_name: Optional[str] = None
+    data_dir: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        if not self.experiment:
+            raise ExperimentError(
+                "official.experiment is not set; bind one, such as "
+                "official.experiment = 'bert/sentence_prediction'. `lambdapress list --official` lists them."
+            )
+        self.config()
+
+    @property
+    def metric(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The name of what `evaluate` returns."""
+        with self._task(self.config()) as task:
+            names = [metric.name for metric in task.build_metrics(training=False)]
+        wanted = self.metric_name or self.config().trainer.best_checkpoint_eval_metric
+        if wanted:
+            return wanted
+        for name in names:
+            if any(word in name.lower() for word in ("accuracy", "iou", "f1")):
+                return name
+        raise ExperimentError(
+            f"official.metric_name is not set, and {self.experiment} does not say which of its metrics "
+            f"counts ({', '.join(names) or 'it computes them at the end of an evaluation'})."
+        )
+
+    def config(self) -> Any:
+        """The experiment's `ExperimentConfig`, overrides applied, locked.
+
+        Raises:
+          ExperimentError: for an unknown experiment or a key or value that does not fit its config.
+        """
+        config = experiment_config(self.experiment, self.overrides)
+        if "distribution_strategy" not in nested(self.overrides).get("runtime", {}):
+            gpus = len(tf.config.list_physical_devices("GPU"))
+            config.runtime.distribution_strategy = "mirrored" if gpus > 1 else "one_device"
+            config.runtime.num_gpus = gpus
+        if self.data_dir:
+            for data in (config.task.train_data, config.task.validation_data):
+                if getattr(data, "tfds_name", None):
+                    data.tfds_data_dir = self.data_dir
+        config.lock()
+        return config
+
+    def build_model(self) -> tf.keras.Model:
+        """The experiment's model with its `init_checkpoint`'s values, under its strategy.
+
+        Where a strategy's scope has been entered, under that one.
+
+        Raises:
+          ExperimentError: for a model that has no weights before it sees data, where there are none to see.
+        """
+        config = self.config()
+        assert self.metric  # before anything is trained
+        with self._scope(config), _mixed_precision(config), self._task(config) as task:
+            model = task.build_model()
+            if not model.built:
+                task.inference_step(_features(task, config), model)
+            task.initialize(model)
+        return model
+
+    def train(
+        self,
+        model: tf.keras.Model,
+        callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+        checkpoint_dir: Optional[Path] = None,
+    ) -> None:
+        """Trains by the experiment's own training step, `trainer.train_steps` times.
+
+        Callbacks see an epoch as `trainer.steps_per_loop` steps. Training that goes on from a checkpoint has
+        the weights, the optimizer and the step of where it was; its data begins anew, in another order.
+
+        Raises:
+          CheckpointError: see `Task.train`.
+          ExperimentError: where `trainer.train_steps` is not set.
+          RateError: at the first step, where the rate cannot reach the loss.
+        """
+        from official.core import base_trainer, train_utils
+
+        config = self.config()
+        steps = config.trainer.train_steps
+        if steps < 1:
+            raise ExperimentError(
+                f"{self.experiment} leaves trainer.train_steps at {steps}; set "
+                "official.overrides = {'trainer.train_steps': ...}."
+            )
+        per_epoch = max(1, min(config.trainer.steps_per_loop, steps))
+        with model.distribute_strategy.scope(), self._task(config) as task:
+            task = with_rate(task, model)
+            optimizer = train_utils.create_optimizer(task, config)
+            create_slots(optimizer, model.trainable_variables)  # in the training step: it is traced twice
+            trainer = base_trainer.Trainer(config, task, model, optimizer, train=True, evaluate=False)
+            model.optimizer = optimizer  # as `compile` does: callbacks look there
+            callbacks, done = list(callbacks), 0
+            if checkpoint_dir is not None:
+                checkpoint = Checkpoint(model, checkpoint_dir)
+                done = min(steps, per_epoch * checkpoint.restore())
+                trainer.global_step.assign(done)
+                callbacks.append(checkpoint)
+            watch = tf.keras.callbacks.CallbackList(
+                callbacks,
+                model=model,
+                add_history=False,
+                epochs=math.ceil(steps / per_epoch),
+                steps=per_epoch,
+                verbose=0,
+            )
+            _loop(trainer, task, watch, done, steps, per_epoch)
+            if hasattr(optimizer, "swap_weights"):  # a moving average of the weights is what is evaluated
+                optimizer.swap_weights()
+
+    def evaluate(self, model: tf.keras.Model) -> float:
+        """The metric over `trainer.validation_steps` batches of the validation data; -1: all of it."""
+        from official.core import base_trainer
+
+        config = self.config()
+        with model.distribute_strategy.scope(), self._task(config) as task:
+            trainer = base_trainer.Trainer(
+                config,
+                task,
+                model,
+                tf.keras.optimizers.SGD(),  # the trainer needs one; it is not used
+                train=False,
+                evaluate=True,
+            )
+            with contextlib.redirect_stdout(io.StringIO()):  # COCO's evaluation prints
+                logs: Any = trainer.evaluate(tf.constant(config.trainer.validation_steps))
+        metric = self.metric
+        if metric not in logs:
+            raise ExperimentError(
+                f"official.metric_name is {metric!r}, which {self.experiment} does not evaluate; it has "
+                f"{', '.join(sorted(logs))}."
+            )
+        return float(logs[metric])
+
+    @contextlib.contextmanager
+    def _task(self, config: Any) -> Iterator[Any]:
+        """A new task of Official Models, with a folder for what some write in between to evaluate."""
+        from official.core import task_factory
+
+        with tempfile.TemporaryDirectory(prefix="lambdapress-") as folder:
+            yield task_factory.get_task(config.task, logging_dir=folder)
+
+    def _scope(self, config: Any) -> contextlib.AbstractContextManager[Any]:
+        from official.common import distribute_utils
+
+        runtime = config.runtime
+        if tf.distribute.has_strategy():
+            return contextlib.nullcontext()
+        strategy = distribute_utils.get_distribution_strategy(
+            distribution_strategy=runtime.distribution_strategy,
+            all_reduce_alg=runtime.all_reduce_alg,
+            num_gpus=runtime.num_gpus,
+            tpu_address=runtime.tpu,
+        )
+        return strategy.scope() if strategy else contextlib.nullcontext()
+
+
+def _loop(trainer: Any, task: Any, watch: Any, done: int, steps: int, per_epoch: int) -> None:
+    """Trains from step `done` to `steps`, a second's worth at a time, and tells the callbacks."""
+    watch.on_train_begin()
+    count, logs = 1, {}
+    while done < steps:
+        within = done % per_epoch
+        if within == 0:
+            watch.on_epoch_begin(done // per_epoch)
+        count = min(count, per_epoch - within, steps - done)
+        watch.on_train_batch_begin(within)
+        started = time.perf_counter()
+        logs = _logs(trainer.train(tf.constant(count)), task)
+        done += count
+        watch.on_train_batch_end((done - 1) % per_epoch, logs)
+        if done % per_epoch == 0 or done == steps:
+            watch.on_epoch_end((done - 1) // per_epoch, logs)
+        seconds = time.perf_counter() - started
+        count = max(1, min(2 * count, int(count * _REPORT_SECONDS / max(seconds, 1e-3))))
+    watch.on_train_end(logs)
+
+
+def _logs(output: Mapping[str, Any], task: Any) -> dict[str, float]:
+    """The trainer's logs under Keras's names, with the task's own loss and the rate's share apart."""
+    logs = {name: float(value) for name, value in output.items()}
+    loss = logs.pop("training_loss")
+    rate = float(task.rate_loss.result())
+    task.rate_loss.reset_state()
+    return {"loss": loss, "task_loss": loss - rate, "rate_loss": rate, **logs}
+
+
+def _features(task: Any, config: Any) -> Any:
+    """One batch as the model takes it."""
+    inputs = next(iter(task.build_inputs(config.task.train_data)))
+    return inputs[0] if isinstance(inputs, tuple) and len(inputs) == 2 else inputs
+
+
+@contextlib.contextmanager
+def _mixed_precision(config: Any) -> Iterator[None]:
+    """The experiment's precision while its model is built: layers remember it, the next task has its own."""
+    from official.modeling import performance
+
+    before = tf.keras.mixed_precision.global_policy()
+    if config.runtime.mixed_precision_dtype:
+        performance.set_mixed_precision_policy(config.runtime.mixed_precision_dtype)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)

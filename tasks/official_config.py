@@ -1,0 +1,126 @@
+"""The experiments that TensorFlow Official Models registers: names, and configs with overrides."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from ..framework.registry import near_misses
+
+_SCALARS = (bool, int, float, str)
+
+
+class ExperimentError(ValueError):
+    """An experiment, or a key of its config, that Official Models does not have."""
+
+
+@functools.cache
+def _factory() -> dict[str, Any]:
+    """Official Models' own registry, filled; importing it takes about 10 s."""
+    from official.common import registry_imports  # noqa: F401
+    from official.core import exp_factory
+
+    return exp_factory._REGISTERED_CONFIGS
+
+
+def experiments() -> list[str]:
+    """The name of every experiment, such as `bert/sentence_prediction`."""
+
+    def names(tree: Mapping[str, Any], prefix: str) -> list[str]:  # the registry nests at each slash
+        found: list[str] = []
+        for key, value in tree.items():
+            found += names(value, f"{prefix}{key}/") if isinstance(value, dict) else [prefix + key]
+        return found
+
+    return sorted(names(_factory(), ""))
+
+
+def experiment_config(experiment: str, overrides: Mapping[str, Any]) -> Any:
+    """An experiment's config with overrides: an Official Models `ExperimentConfig`, new.
+
+    Args:
+      experiment: its name.
+      overrides: values by key, nested or with dots: `{"trainer": {"train_steps": 100}}` is the same as
+        `{"trainer.train_steps": 100}`.
+
+    Raises:
+      ExperimentError: for an experiment, a key or a type of value that there is not; names the nearest.
+    """
+    from official.core import exp_factory
+
+    known = experiments()
+    if experiment not in known:
+        near = near_misses(experiment, known)
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise ExperimentError(
+            f"official.experiment is {experiment!r}, which Official Models does not register; {hint}"
+            "`lambdapress list --official` lists all."
+        )
+    config = exp_factory.get_exp_config(experiment)
+    changes = nested(overrides)
+    _check(config, changes, "official.overrides", experiment)
+    config.override(changes, is_strict=True)
+    config.validate()
+    return config
+
+
+def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with keys split at their dots: `{"a.b": 1, "a": {"c": 2}}` is `{"a": {"b": 1, "c": 2}}`.
+
+    Raises:
+      ExperimentError: for a key that is no name, or is set twice.
+    """
+    tree: dict[str, Any] = {}
+    for key, value in overrides.items():
+        first, _, rest = key.partition(".") if isinstance(key, str) else ("", "", "")
+        if not first:
+            raise ExperimentError(
+                f"official.overrides has the key {key!r}; keys are names, such as 'trainer'."
+            )
+        branch = nested({rest: value}) if rest else nested(value) if isinstance(value, Mapping) else value
+        tree[first] = _merge(tree[first], branch, first) if first in tree else branch
+    return tree
+
+
+def _merge(one: Any, other: Any, where: str) -> dict[str, Any]:
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        raise ExperimentError(f"official.overrides sets {where!r} twice: to {one!r} and to {other!r}.")
+    both = {key: _merge(one[key], other[key], f"{where}.{key}") for key in one.keys() & other.keys()}
+    return {**one, **other, **both}
+
+
+def _check(config: Any, overrides: Mapping[str, Any], path: str, experiment: str) -> None:
+    """Official Models itself takes any type, and its error for a key does not say where or what there is."""
+    known = [key for key in vars(config) if key not in config.RESERVED_ATTR]
+    for key, value in overrides.items():
+        where = f"{path}[{key!r}]"
+        if key not in known:
+            near = near_misses(key, known)
+            hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+            raise ExperimentError(
+                f"{where}: {experiment} has no such key; {hint}There are: {', '.join(sorted(known))}."
+            )
+        present = vars(config)[key]
+        if isinstance(value, Mapping):
+            if hasattr(present, "as_dict"):
+                _check(present, value, where, experiment)
+            elif present is not None:
+                raise ExperimentError(f"{where} is {present!r}, not a group of keys; got {dict(value)!r}.")
+        elif hasattr(present, "as_dict") and value is not None:
+            raise ExperimentError(f"{where} is a group of keys; got {value!r}. Give a dictionary.")
+        elif isinstance(present, _SCALARS) and not _fits(present, value):
+            raise ExperimentError(
+                f"{where} is a {type(present).__name__} ({present!r}); got {value!r}, "
+                f"a {type(value).__name__}."
+            )
+
+
+def _fits(present: Any, value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(present, bool) or isinstance(value, bool):
+        return isinstance(present, bool) and isinstance(value, bool)
+    if isinstance(present, (int, float)):
+        return isinstance(value, (int, float)) and (isinstance(present, float) or float(value).is_integer())
+    return isinstance(value, str)

@@ -1,0 +1,85 @@
+"""What is known here of Official Models' experiments: the file that the coverage test writes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.resources
+from collections.abc import Iterable
+from typing import TextIO
+
+import tensorflow as tf
+
+from ..framework.parametrize import slots_of
+from ..framework.weights import weights_of
+
+FILE = "official_models.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Coverage:
+    """How far compression reaches into one experiment's model, at the size at which it was tried.
+
+    Attributes:
+      experiment: name in Official Models.
+      model: class of the model, which stays one of its bases in every form.
+      weights: tensors of the model that compression could take, and those that it took.
+      parameters: elements of all the model's weights, and of those taken.
+      metric: the validation metric that was evaluated on the model read back from its file.
+      note: why it does not work, or what was special; empty otherwise.
+    """
+
+    experiment: str
+    model: str = ""
+    weights: int = 0
+    reached_weights: int = 0
+    parameters: int = 0
+    reached_parameters: int = 0
+    metric: str = ""
+    note: str = ""
+
+    @property
+    def share(self) -> float:
+        """Of the parameters that were reached, in [0, 1]."""
+        return self.reached_parameters / self.parameters if self.parameters else 0.0
+
+    def __str__(self) -> str:
+        if not self.parameters:
+            return f"does not work: {self.note}"
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.reached_weights} of {self.weights} weights, {self.share:.2%} of the parameters{note}"
+
+
+def measure(experiment: str, plain: tf.keras.Model, compressible: tf.keras.Model, metric: str) -> Coverage:
+    """The coverage of `compressible`, which was made of `plain`."""
+    sizes = [slot.spec.size for slot in slots_of(compressible)]
+    return Coverage(
+        experiment=experiment,
+        model=type(plain).__name__,
+        weights=len(weights_of(plain)),
+        reached_weights=len(sizes),
+        parameters=plain.count_params(),
+        reached_parameters=sum(sizes),
+        metric=metric,
+    )
+
+
+def known() -> dict[str, Coverage]:
+    """What was tried, by experiment."""
+    package = importlib.resources.files("lambdapress.gin_configs")
+    with package.joinpath(FILE).open(encoding="utf-8") as file:
+        return {row.experiment: row for row in _read(file)}
+
+
+def write(rows: Iterable[Coverage], file: TextIO) -> None:
+    """The CSV that `known` reads."""
+    names = [field.name for field in dataclasses.fields(Coverage)]
+    writer = csv.DictWriter(file, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+
+
+def _read(file: Iterable[str]) -> Iterable[Coverage]:
+    for row in csv.DictReader(file):
+        numbers = {k: int(row[k]) for k in ("weights", "reached_weights", "parameters", "reached_parameters")}
+        yield Coverage(**{**row, **numbers})
