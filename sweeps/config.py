@@ -133,9 +133,12 @@ def _freeze(
             break
         used |= named
     text = gin_files.load(kept)
+    if any(binding.key == "trial.init_from" for binding in kept.bindings):
+        kept += _pin(kept)
+        text = gin_files.load(kept)
     kept_keys = {binding.key for binding in kept.bindings}
-    settings = {axis.key: gin.query_parameter(axis.key) for axis in axes if axis.key in kept_keys}
-    return Trial(point.task, point.algorithm, point.lmbda, point.seed, text, settings), kept.bindings
+    overrides = {axis.key: gin.query_parameter(axis.key) for axis in axes if axis.key in kept_keys}
+    return Trial(point.task, point.algorithm, point.lmbda, point.seed, text, overrides), kept.bindings
 
 
 def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
@@ -149,6 +152,18 @@ def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
     rules = gin_files.calling(where, settings.build_rules, trial.algorithm)
     if settings.rules:  # patterns can only be held against the model's own paths
         gin_files.calling(where, to_compressible, task.build_model(), rules)
+
+
+def _pin(source: Source) -> Source:
+    """Binds the hash of the file that a trial starts from: its content is part of the trial's identity."""
+    from ..framework.pretrained import content_hash
+
+    gin_files.check_types(source.bindings)
+    settings = gin_files.calling("trial", gin.get_configurable(Settings))
+    if settings.init_from is None or settings.init_from_sha256 is not None:
+        return Source()
+    found = gin_files.calling("trial.init_from", content_hash, settings.init_from)
+    return Source(bindings=(gin_files.bind("", "trial", "init_from_sha256", found, "trial.init_from"),))
 
 
 def _axis(key: str, value: Any) -> Binding:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..framework import load, save, set_seeds, size_report, to_compressible
+from ..framework import load, pretrained, save, set_seeds, size_report, to_compressible
 from ..framework.storage import estimated_bytes
 from . import callbacks
 from .names import registries
@@ -39,6 +39,8 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     report({"stage": "build"})
     task = registries()[0].build(trial.task)
     plain = task.build_model()
+    if settings.init_from is not None:
+        _initialise(plain, settings)
     model = to_compressible(plain, settings.build_rules(trial.algorithm), lmbda=trial.lmbda)
 
     events = callbacks.Events(directory / EVENTS, trial)
@@ -77,6 +79,17 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     }
     events.close(outcome)
     return outcome
+
+
+def _initialise(model: tf.keras.Model, settings: Settings) -> None:
+    assert settings.init_from is not None
+    wanted, found = settings.init_from_sha256, pretrained.content_hash(settings.init_from)
+    if wanted not in (None, found):
+        raise ValueError(
+            f"trial.init_from: {settings.init_from!r} is not what it was when the trial was planned: its "
+            f"SHA-256 is {found}, not {wanted}. Plan the sweep anew, or put the old file back."
+        )
+    pretrained.initialise(model, settings.init_from)
 
 
 def _finite(what: str, value: float) -> float:

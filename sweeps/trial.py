@@ -79,12 +79,18 @@ class Settings:
       deterministic: whether TensorFlow is held to reproducible kernels, so that a trial that is run
         again (on as many threads) gives the same bytes.
       keep_checkpoint: whether the checkpoint that training leaves stays once the trial has its result.
+      init_from: a file whose values the plain model takes before it is made compressible, so that training
+        fine-tunes them: whatever `framework.pretrained.initialise` reads, another trial's folder included.
+      init_from_sha256: of that content, which is then part of what identifies the trial. A sweep fills it in
+        by itself; where it is given and the file has another, the trial fails.
     """
 
     rules: Sequence[tuple[str, Optional[str]]] = ()
     lmbda_warmup: float = 0.0
     deterministic: bool = True
     keep_checkpoint: bool = False
+    init_from: Optional[str] = None
+    init_from_sha256: Optional[str] = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.lmbda_warmup <= 1:
