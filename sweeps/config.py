@@ -15,7 +15,8 @@ from . import gin_files
 from .gin_files import Binding, ConfigError, Source
 from .grid import Point, Sweep, points
 from .names import registries
-from .trial import Settings, Trial
+from .trial import Trial
+from .trial_settings import Settings
 
 _SWEEP = "lambdapress.sweeps.sweep"
 

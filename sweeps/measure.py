@@ -14,7 +14,8 @@ from ..framework import load, pretrained, save, set_seeds, size_report, to_compr
 from ..framework.storage import estimated_bytes
 from . import callbacks
 from .names import registries
-from .trial import CHECKPOINT, CLOCK, EVENTS, Report, Settings, Trial
+from .trial import CHECKPOINT, CLOCK, EVENTS, Report, Trial
+from .trial_settings import Settings
 
 
 def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -> dict[str, Any]:

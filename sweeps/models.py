@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 from . import gin_files, run
 from .names import registries
-from .trial import OWN, Settings
+from .trial_settings import OWN, Settings
 
 
 def compress_file(

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from lambdapress.sweeps import trial
 from lambdapress.sweeps.result_file import ResultError, read_result
-from lambdapress.sweeps.trial import Settings, Trial
+from lambdapress.sweeps.trial import Trial
+from lambdapress.sweeps.trial_settings import Settings
 
 TRIAL = Trial("digits", "epr", 0.5, 1, "digits.epochs = 3\n", {"digits.epochs": 3})
 trials = st.builds(
