@@ -103,10 +103,15 @@ class Algorithm:
     def penalty(self, variables: Tensors, spec: WeightSpec) -> Optional[tf.Tensor]:
         """The rate: a float32 scalar summed over the weight, in bits if `penalty_in_bits`.
 
-        None says that the algorithm has no penalty to train with.
+        An algorithm that has no penalty to train with leaves this method alone: None.
         """
         del variables, spec
         return None
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether there is a rate to train with."""
+        return type(self).penalty is not Algorithm.penalty
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
         """What is stored, by name: byte strings, integers, or floats, as few bytes as can be.

@@ -70,9 +70,7 @@ class RateLoss:
 
     def __call__(self) -> tf.Tensor:
         slot = cast(Projected, WeightRef(self.layer, self.path).slot)
-        rate = slot.penalty()
-        assert rate is not None, "only weights with a penalty get this loss"
-        return self.lmbda * rate / float(self.num_params)
+        return self.lmbda * cast(tf.Tensor, slot.penalty()) / float(self.num_params)
 
     def rebind(self, replacements: Mapping[int, Any]) -> RateLoss:
         """The same loss of a cloned layer; see `clone.rebind`."""
@@ -206,8 +204,8 @@ def to_plain(model: tf.keras.Model) -> tf.keras.Model:
 
 def rate_of(model: tf.keras.Model) -> float:
     """The rate of a compressible model, summed over its weights (bits, where its algorithms say bits)."""
-    penalties = [slot.penalty() for slot in slots_of(model) if isinstance(slot, Projected)]
-    return float(sum(float(penalty) for penalty in penalties if penalty is not None))
+    slots = [s for s in slots_of(model) if isinstance(s, Projected) and s.algorithm.has_penalty]
+    return float(sum(float(cast(tf.Tensor, slot.penalty())) for slot in slots))
 
 
 def rate_terms(model: tf.keras.Model) -> list[tf.Tensor]:
@@ -250,7 +248,7 @@ def _add_rate(model: tf.keras.Model, lmbda: float, num_params: int) -> None:
         aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
     )
     for slot in slots_of(model):
-        if isinstance(slot, Projected) and slot.penalty() is not None:
+        if isinstance(slot, Projected) and slot.algorithm.has_penalty:
             slot.owner.add_loss(RateLoss(slot.owner, slot.spec.path, model.lmbda, num_params))
 
 

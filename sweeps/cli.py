@@ -231,12 +231,17 @@ def plot(directory: str, out: Optional[str]) -> None:
 
 
 @main.command("list")
-def list_() -> None:
+@click.option("--official", is_flag=True, help="The experiments of TensorFlow Official Models instead.")
+def list_(official: bool) -> None:
     """Lists tasks, algorithms and sweeps.
 
     \b
       lambdapress list
+      lambdapress list --official
     """
+    if official:
+        _list_official()
+        return
     from . import gin_files
     from .names import registries
 
@@ -250,6 +255,19 @@ def list_() -> None:
         click.echo(f"{title}:")
         for name, line in lines.items():
             click.echo(f"  {name:16} {line}")
+
+
+def _list_official() -> None:
+    from ..tasks import official_config, official_coverage
+
+    tried = official_coverage.known()
+    for name in official_config.experiments():
+        click.echo(f"{name:44} {tried.get(name, 'not tried')}")
+    click.echo(
+        "\nOf those tried, how much of the model is compressed; any other may work as well. One of them:\n"
+        "  lambdapress train --task official --algorithm epr --lmbda 1 "
+        "--gin \"official.experiment = 'bert/sentence_prediction'\" --gin 'official.overrides = {...}'"
+    )
 
 
 def _show_plan(plan: Plan, out: Path) -> None:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import tensorflow as tf
 
@@ -41,10 +41,15 @@ class OfficialTask(Task):
       data_dir: folder of prepared TensorFlow Datasets, for experiments that read them; None takes
         `TFDS_DATA_DIR`, else TFDS's default.
 
+    Class attributes:
+      base: what a subclass changes of its experiment's config, before the overrides.
+
     What differs from Official Models' own training loop: one device is the default where there is one or
     none (`runtime.distribution_strategy`), there is no bound on the loss (a rate in bits passes it: a
     loss that is not finite ends the trial), nothing is evaluated before the end, and FLOPs are not counted.
     """
+
+    base: ClassVar[Mapping[str, Any]] = {}
 
     experiment: str = ""
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -81,7 +86,7 @@ class OfficialTask(Task):
         Raises:
           ExperimentError: for an unknown experiment or a key or value that does not fit its config.
         """
-        config = experiment_config(self.experiment, self.overrides)
+        config = experiment_config(self.experiment, self.base, self.overrides)
         if "distribution_strategy" not in nested(self.overrides).get("runtime", {}):
             gpus = len(tf.config.list_physical_devices("GPU"))
             config.runtime.distribution_strategy = "mirrored" if gpus > 1 else "one_device"

@@ -36,13 +36,13 @@ def experiments() -> list[str]:
     return sorted(names(_factory(), ""))
 
 
-def experiment_config(experiment: str, overrides: Mapping[str, Any]) -> Any:
+def experiment_config(experiment: str, *overrides: Mapping[str, Any]) -> Any:
     """An experiment's config with overrides: an Official Models `ExperimentConfig`, new.
 
     Args:
       experiment: its name.
-      overrides: values by key, nested or with dots: `{"trainer": {"train_steps": 100}}` is the same as
-        `{"trainer.train_steps": 100}`.
+      *overrides: values by key, nested or with dots: `{"trainer": {"train_steps": 100}}` is the same as
+        `{"trainer.train_steps": 100}`. Later ones win.
 
     Raises:
       ExperimentError: for an experiment, a key or a type of value that there is not; names the nearest.
@@ -58,9 +58,9 @@ def experiment_config(experiment: str, overrides: Mapping[str, Any]) -> Any:
             "`lambdapress list --official` lists all."
         )
     config = exp_factory.get_exp_config(experiment)
-    changes = nested(overrides)
-    _check(config, changes, "official.overrides", experiment)
-    config.override(changes, is_strict=True)
+    for changes in map(nested, overrides):
+        _check(config, changes, "official.overrides", experiment)
+        config.override(changes, is_strict=True)
     config.validate()
     return config
 

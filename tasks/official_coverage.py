@@ -23,8 +23,9 @@ class Coverage:
     Attributes:
       experiment: name in Official Models.
       model: class of the model, which stays one of its bases in every form.
-      weights: tensors of the model that compression could take, and those that it took.
-      parameters: elements of all the model's weights, and of those taken.
+      weights: tensors of the model that are trained.
+      reached_weights: those of them that are compressed.
+      parameters, reached_parameters: their elements.
       metric: the validation metric that was evaluated on the model read back from its file.
       note: why it does not work, or what was special; empty otherwise.
     """
@@ -52,14 +53,15 @@ class Coverage:
 
 def measure(experiment: str, plain: tf.keras.Model, compressible: tf.keras.Model, metric: str) -> Coverage:
     """The coverage of `compressible`, which was made of `plain`."""
-    sizes = [slot.spec.size for slot in slots_of(compressible)]
+    trained = [weight.spec.size for weight in weights_of(plain) if weight.trained]
+    reached = [slot.spec.size for slot in slots_of(compressible)]
     return Coverage(
         experiment=experiment,
         model=type(plain).__name__,
-        weights=len(weights_of(plain)),
-        reached_weights=len(sizes),
-        parameters=plain.count_params(),
-        reached_parameters=sum(sizes),
+        weights=len(trained),
+        reached_weights=len(reached),
+        parameters=sum(trained),
+        reached_parameters=sum(reached),
         metric=metric,
     )
 
