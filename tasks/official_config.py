@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,9 @@ class ExperimentError(ValueError):
 @functools.cache
 def _factory() -> dict[str, Any]:
     """Official Models' own registry, filled; importing it takes about 10 s."""
-    from official.common import registry_imports  # noqa: F401
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tensorflow-hub's pkg_resources is deprecated
+        from official.common import registry_imports  # noqa: F401
     from official.core import exp_factory
 
     return exp_factory._REGISTERED_CONFIGS

@@ -273,11 +273,7 @@ EXPERIMENTS = [
     Experiment(
         "retinanet_resnetfpn_coco", _detection(128, task__model__backbone__resnet__model_id=10, **HEAD), "AP"
     ),
-    Experiment(
-        "retinanet_mobile_coco",
-        _detection(128, task__model__backbone__mobilenet__filter_size_scale=0.25, **HEAD),
-        "AP",
-    ),
+    Experiment("retinanet_mobile_coco", _detection(128), "AP"),
     Experiment("maskrcnn_resnetfpn_coco", _detection(128, task__model__backbone__resnet__model_id=10), "AP"),
     Experiment("seg_deeplabv3plus_pascal", _segmentation(), "mean_iou"),
     Experiment("mnv2_deeplabv3_pascal", _segmentation(**MOBILENET), "mean_iou"),
