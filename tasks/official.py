@@ -8,6 +8,7 @@ import io
 import math
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Optional
@@ -98,6 +99,9 @@ class OfficialTask(Task):
         config.lock()
         return config
 
+    def prepare(self, config: Any) -> None:
+        """Called with the config before data is read: for subclasses that make data of their own."""
+
     def build_model(self) -> tf.keras.Model:
         """The experiment's model with its `init_checkpoint`'s values, under its strategy.
 
@@ -111,6 +115,7 @@ class OfficialTask(Task):
         with self._scope(config), _mixed_precision(config), self._task(config) as task:
             model = task.build_model()
             if not model.built:
+                self.prepare(config)
                 task.inference_step(_features(task, config), model)
             task.initialize(model)
         return model
@@ -140,6 +145,7 @@ class OfficialTask(Task):
                 f"{self.experiment} leaves trainer.train_steps at {steps}; set "
                 "official.overrides = {'trainer.train_steps': ...}."
             )
+        self.prepare(config)
         per_epoch = max(1, min(config.trainer.steps_per_loop, steps))
         with model.distribute_strategy.scope(), self._task(config) as task:
             task = with_rate(task, model)
@@ -170,6 +176,7 @@ class OfficialTask(Task):
         from official.core import base_trainer
 
         config = self.config()
+        self.prepare(config)
         with model.distribute_strategy.scope(), self._task(config) as task:
             trainer = base_trainer.Trainer(
                 config,
@@ -195,7 +202,10 @@ class OfficialTask(Task):
         from official.core import task_factory
 
         with tempfile.TemporaryDirectory(prefix="lambdapress-") as folder:
-            yield task_factory.get_task(config.task, logging_dir=folder)
+            with warnings.catch_warnings():
+                # Some models leave parts of their input, such as labels, to the task.
+                warnings.filterwarnings("ignore", "Input dict contained keys")
+                yield task_factory.get_task(config.task, logging_dir=folder)
 
     def _scope(self, config: Any) -> contextlib.AbstractContextManager[Any]:
         from official.common import distribute_utils
