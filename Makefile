@@ -12,8 +12,8 @@ help: ## this list
 demo: venv ## a sweep on real handwriting: prints the table, writes the plot
 	@.venv/bin/lambdapress sweep sweeps/digits.gin --out runs/digits
 
-test: venv ## the tests; ARGS="-k entropy" picks some
-	@$(PYTHON) -m pytest $(ARGS)
+test: venv ## the tests, in up to 4 processes; ARGS="-k entropy" picks some
+	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: venv ## ruff: rules and format
 	@$(PYTHON) -m ruff check .

@@ -65,6 +65,7 @@ setup(
         "dev": [
             "pytest>=8.3",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "nbclient>=0.10",
             "nbformat>=5.10",
