@@ -209,6 +209,7 @@ def _squad(folder: Path) -> Overrides:
         "task.validation_data.input_path": str(squad),
         "task.validation_data.vocab_file": str(vocabulary),
         "task.validation_data.query_length": 8,
+        "task.validation_data.is_training": False,
     }
 
 
@@ -230,7 +231,7 @@ def _translation(folder: Path) -> Overrides:
             for key, value in pair.items()
         }
         examples.append(tf.train.Example(features=tf.train.Features(feature=features)))
-    small = {"num_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    small = {"num_layers": 1, "num_attention_heads": 2, "intermediate_size": 256}
     return {
         **_short(),
         **_data(
@@ -246,7 +247,7 @@ def _translation(folder: Path) -> Overrides:
         "task.validation_data.static_batch": True,
         "task.validation_data.global_batch_size": 4,
         "task.sentencepiece_model_path": str(folder / "pieces.model"),
-        "task.model.embedding_width": 32,
+        "task.model.embedding_width": 64,
         "task.model.decode_max_length": 12,
         "task.model.encoder": small,
         "task.model.decoder": small,
