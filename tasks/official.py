@@ -68,11 +68,12 @@ class OfficialTask(Task):
     @property
     def metric(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The name of what `evaluate` returns."""
-        with self._task(self.config()) as task:
-            names = [metric.name for metric in task.build_metrics(training=False)]
-        wanted = self.metric_name or self.config().trainer.best_checkpoint_eval_metric
+        config = self.config()
+        wanted = self.metric_name or config.trainer.best_checkpoint_eval_metric
         if wanted:
             return wanted
+        with self._task(config) as task:
+            names = [metric.name for metric in task.build_metrics(training=False)]
         for name in names:
             if any(word in name.lower() for word in ("accuracy", "iou", "f1")):
                 return name

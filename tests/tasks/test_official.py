@@ -51,4 +51,4 @@ def test_the_metric_that_counts_is_known_before_training():
     assert OfficialTask(BERT).metric == "cls_accuracy"
     assert OfficialTask("resnet_imagenet").metric == "accuracy"
     with pytest.raises(ExperimentError, match="official.metric_name is not set"):
-        OfficialTask("retinanet_resnetfpn_coco").build_model()
+        OfficialTask("retinanet_resnetfpn_coco", {"task.annotation_file": ""}).build_model()
