@@ -64,7 +64,7 @@ def row_sums(
     """
     if _size(arrays[0]) < _WORTH_SLICING:
         return _sum([arrays], of, of_log)
-    width = arrays[0].shape[1] // _SIDE_BY_SIDE
+    width = (arrays[0].shape[1] or 0) // _SIDE_BY_SIDE
     slices = [[a[:, i * width : (i + 1) * width] for a in arrays] for i in range(_SIDE_BY_SIDE)]
     rest = [a[:, _SIDE_BY_SIDE * width :] for a in arrays]
     return _sum(slices, of, of_log) + _sum([rest], of, of_log)
