@@ -204,8 +204,12 @@ def to_plain(model: tf.keras.Model) -> tf.keras.Model:
 
 def rate_of(model: tf.keras.Model) -> float:
     """The rate of a compressible model, summed over its weights (bits, where its algorithms say bits)."""
-    slots = [s for s in slots_of(model) if isinstance(s, Projected) and s.algorithm.has_penalty]
-    return float(sum(float(cast(tf.Tensor, slot.penalty())) for slot in slots))
+    return float(sum(float(cast(tf.Tensor, slot.penalty())) for slot in rated_slots(model)))
+
+
+def rated_slots(model: tf.keras.Model) -> list[Projected]:
+    """The weights of a compressible model that have a rate; computes none."""
+    return [s for s in slots_of(model) if isinstance(s, Projected) and s.algorithm.has_penalty]
 
 
 def rate_terms(model: tf.keras.Model) -> list[tf.Tensor]:
@@ -247,9 +251,8 @@ def _add_rate(model: tf.keras.Model, lmbda: float, num_params: int) -> None:
         dtype=tf.float32,
         aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
     )
-    for slot in slots_of(model):
-        if isinstance(slot, Projected) and slot.algorithm.has_penalty:
-            slot.owner.add_loss(RateLoss(slot.owner, slot.spec.path, model.lmbda, num_params))
+    for slot in rated_slots(model):
+        slot.owner.add_loss(RateLoss(slot.owner, slot.spec.path, model.lmbda, num_params))
 
 
 def _drop_rate(model: tf.keras.Model) -> None:

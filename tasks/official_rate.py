@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..framework.forms import rate_terms
+from ..framework.forms import rate_terms, rated_slots
 
 
 class RateError(RuntimeError):
@@ -33,7 +33,7 @@ def with_rate(task: Any, model: tf.keras.Model) -> Any:
     task.__class__ = types.new_class(f"RateInLoss{type(task).__name__}", bases)
     task._compressible, task._tape = model, None
     task.rate_loss = tf.keras.metrics.Mean("rate_loss", dtype=tf.float32)
-    task.has_rate = bool(rate_terms(model))
+    task.has_rate = bool(rated_slots(model))
     return task
 
 
