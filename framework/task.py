@@ -21,10 +21,13 @@ class Task(abc.ABC):
     Class attributes:
       name: set by the registry.
       metric: what `evaluate` returns, such as `accuracy`; always in [0, 1], higher is better.
+      deterministic: whether it runs while TensorFlow is held to deterministic operations, which then is what
+        a trial asks for. Data that is augmented by unseeded random operations, say, does not.
     """
 
     name: ClassVar[str] = ""
     metric: ClassVar[str] = "accuracy"
+    deterministic: ClassVar[bool] = True
 
     @abc.abstractmethod
     def build_model(self) -> tf.keras.Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config  # its way back from determinism is not public
 
 from .forms import Compressible, FormError
 
@@ -17,8 +18,8 @@ def set_seeds(seed: int, deterministic: bool = False) -> None:
 
     Args:
       seed: in [0, 2^32).
-      deterministic: also makes TensorFlow's operations deterministic, at some cost in speed. There is
-        no way back in the same process: TensorFlow offers none.
+      deterministic: whether TensorFlow's operations are held to be deterministic from here on, at some cost
+        in speed.
 
     Raises:
       ValueError: for a seed that is no integer in the range.
@@ -29,6 +30,8 @@ def set_seeds(seed: int, deterministic: bool = False) -> None:
     tf.keras.backend.experimental.enable_tf_random_generator()
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+    else:
+        tf_config.disable_op_determinism()
 
 
 class LmbdaWarmup(tf.keras.callbacks.Callback):

@@ -36,9 +36,10 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     """
     tf.keras.backend.clear_session()  # a worker runs many trials: none may see the one before
     gc.collect()
-    set_seeds(trial.seed, deterministic=settings.deterministic)
     report({"stage": "build"})
     task = registries()[0].build(trial.task)
+    wanted = settings.deterministic
+    set_seeds(trial.seed, deterministic=task.deterministic if wanted is None else wanted)
     plain = task.build_model()
     if settings.init_from is not None:
         _initialise(plain, settings)

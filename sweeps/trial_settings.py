@@ -26,7 +26,7 @@ class Settings:
         trial's own algorithm takes every kernel, embedding and bias.
       lmbda_warmup: fraction of the training steps over which λ rises from 0, in [0, 1].
       deterministic: whether TensorFlow is held to reproducible kernels, so that a trial that is run
-        again (on as many threads) gives the same bytes.
+        again (on as many threads) gives the same bytes. None: where the task can be.
       keep_checkpoint: whether the checkpoint that training leaves stays once the trial has its result.
       init_from: a file whose values the plain model takes before it is made compressible, so that training
         fine-tunes them: whatever `framework.pretrained.initialise` reads, another trial's folder included.
@@ -36,7 +36,7 @@ class Settings:
 
     rules: Sequence[tuple[str, Optional[str]]] = ()
     lmbda_warmup: float = 0.0
-    deterministic: bool = True
+    deterministic: Optional[bool] = None
     keep_checkpoint: bool = False
     init_from: Optional[str] = None
     init_from_sha256: Optional[str] = None

@@ -44,6 +44,8 @@ class OfficialTask(Task):
 
     Class attributes:
       base: what a subclass changes of its experiment's config, before the overrides.
+      deterministic: not by default. Under deterministic operations TensorFlow refuses or cannot rewrite the
+        augmentation of several experiments (video, detection), and reads the others' data in one thread.
 
     What differs from Official Models' own training loop: one device is the default where there is one or
     none (`runtime.distribution_strategy`), there is no bound on the loss (a rate in bits passes it: a
@@ -51,6 +53,7 @@ class OfficialTask(Task):
     """
 
     base: ClassVar[Mapping[str, Any]] = {}
+    deterministic: ClassVar[bool] = False
 
     experiment: str = ""
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -28,6 +28,7 @@ class MarkovBert(OfficialTask):
     Its experiment `bert/sentence_prediction` on the data of `markov_text`, where 97.5% is the best possible.
     """
 
+    deterministic: ClassVar[bool] = True
     base: ClassVar[Mapping[str, Any]] = {
         "task.model.num_classes": _SOURCES,
         "task.model.encoder.bert": {

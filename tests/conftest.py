@@ -51,6 +51,7 @@ def reset_global_state() -> None:
         tf.random.set_seed(SEED)
         tf.keras.backend.clear_session()
         tf.keras.mixed_precision.set_global_policy("float32")
+        sys.modules["tensorflow.python.framework.config"].disable_op_determinism()
 
 
 @pytest.fixture(autouse=True)

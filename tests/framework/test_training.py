@@ -85,6 +85,18 @@ def test_seeds_repeat_everything():
     assert all(np.array_equal(a, b) for a, b in zip(first[3], second[3]))
 
 
+def test_deterministic_operations_come_and_go():
+    def cropped():  # TensorFlow refuses this under deterministic operations
+        box = tf.constant([[[0.0, 0.0, 1.0, 1.0]]])
+        return tf.image.sample_distorted_bounding_box([8, 8, 3], bounding_boxes=box)
+
+    set_seeds(1, deterministic=True)
+    with pytest.raises(ValueError, match="determinism is enabled"):
+        cropped()
+    set_seeds(1)
+    cropped()
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "1", True, None])
 def test_seeds_that_are_none(seed):
     with pytest.raises(ValueError, match="seed must be an integer"):
