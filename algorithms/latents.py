@@ -121,6 +121,12 @@ def integers(latent: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     return tf.constant(scaled.astype(np.int32))
 
 
+def narrowest(values: tf.Tensor) -> tf.Tensor:
+    """Integers, eagerly, in the first of int8, int16 and int32 that holds all of them."""
+    least, most = (int(tf.reduce_min(values)), int(tf.reduce_max(values))) if int(tf.size(values)) else (0, 0)
+    return tf.cast(values, next(t for t in (tf.int8, tf.int16, tf.int32) if t.min <= least <= most <= t.max))
+
+
 @dataclasses.dataclass(frozen=True)
 class Quantized(Algorithm):
     """Base of the algorithms that store integers and learned steps.
@@ -165,6 +171,11 @@ class Quantized(Algorithm):
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         return from_latent(self._stored_latent(encoded, spec), spec)
 
+    def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        """`integers` [frequencies, rest], int8, int16 or int32, and `log_step`."""
+        integers = self._stored_integers(encoded, spec)
+        return {"integers": narrowest(integers), "log_step": encoded["log_step"]}
+
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
         fresh = self.init(tf.zeros(spec.shape, spec.dtype), spec)
         log_step = tf.reshape(tf.cast(encoded["log_step"], tf.float32), [-1, 1])
@@ -175,12 +186,20 @@ class Quantized(Algorithm):
         }
 
     def _stored_latent(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        values = self._stored_integers(encoded, spec)
+        step = tf.exp(tf.cast(tf.reshape(encoded["log_step"], [-1, 1]), tf.float32))
+        return tf.cast(values, tf.float32) * step
+
+    def _stored_integers(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         rows = frequencies(spec)
         if encoded["log_step"].shape != (rows,):
             raise ValueError(f"{spec.path}: {rows} steps expected, got shape {encoded['log_step'].shape}.")
-        values = self.decode_integers(encoded, (rows, spec.size // rows if rows else 0))
-        step = tf.exp(tf.cast(tf.reshape(encoded["log_step"], [-1, 1]), tf.float32))
-        return tf.cast(values, tf.float32) * step
+        shape = (rows, spec.size // rows if rows else 0)
+        if "integers" not in encoded:
+            return self.decode_integers(encoded, shape)
+        if encoded["integers"].shape != shape:
+            raise ValueError(f"{spec.path}: {shape} integers expected, got {encoded['integers'].shape}.")
+        return encoded["integers"]
 
     def encode_integers(self, values: tf.Tensor) -> Tensors:
         """Codes int32 [frequencies, rest]."""

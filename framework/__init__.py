@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .algorithm import Algorithm, WeightSpec, algorithms
+    from .batch_norm import fold_batch_norm
     from .clone import CloneError
     from .container import ContainerError
+    from .exported import load_exported
     from .forms import Compressed, Compressible, FormError, form_of, to_compressed, to_compressible, to_plain
     from .rules import RuleError
+    from .saved_model import export_saved_model
     from .storage import SizeReport, load, save, size_report
     from .task import Task, tasks
+    from .tflite import ExportError, export_tflite
     from .training import LmbdaWarmup, set_seeds
 
 # Imported when first used: the command line reaches this room long before it needs TensorFlow.
@@ -23,6 +27,11 @@ _HOMES = {
     "Algorithm": "algorithm",
     "WeightSpec": "algorithm",
     "algorithms": "algorithm",
+    "fold_batch_norm": "batch_norm",
+    "load_exported": "exported",
+    "export_saved_model": "saved_model",
+    "export_tflite": "tflite",
+    "ExportError": "tflite",
     "CloneError": "clone",
     "ContainerError": "container",
     "Compressed": "forms",
@@ -45,6 +54,11 @@ _HOMES = {
 __all__ = [
     "Algorithm",
     "CloneError",
+    "ExportError",
+    "export_tflite",
+    "export_saved_model",
+    "load_exported",
+    "fold_batch_norm",
     "Compressed",
     "Compressible",
     "ContainerError",

@@ -64,6 +64,7 @@ class Algorithm:
     - `decode(encode(v))` equals `project(v)` bit for bit;
     - a higher `penalty` means more bytes out of `encode`;
     - when `trains`, each float variable gets a gradient from `project` or `penalty`;
+    - `decode(unpack(encode(v)))` is the same weight;
     - `restore(encode(v))` gives variables that project onto the same weight again.
 
     Class attributes:
@@ -130,6 +131,16 @@ class Algorithm:
           ValueError: eagerly, where the encoded tensors cannot come from `encode`.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement decode(encoded, spec)")
+
+    def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        """What `encode` stored, its entropy code undone: small integers, say, in the narrowest dtype.
+
+        `decode` takes this as well, and then runs on TensorFlow's own operations alone. For devices where no
+        entropy decoder runs, and files that are compressed as a whole. Called eagerly. By default nothing is
+        coded.
+        """
+        del spec
+        return encoded
 
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
         """Training variables to go on from a stored weight; by default a fresh start from it."""

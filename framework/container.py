@@ -13,13 +13,11 @@ file and one made by a hostile writer end alike, in a `ContainerError`.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import math
 import os
 import reprlib
-import secrets
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
@@ -27,6 +25,7 @@ from typing import Any, Optional, Union
 import ml_dtypes
 import numpy as np
 
+from .atomic import write_atomically
 from .untrusted import (
     ContainerError,
     Fields,
@@ -119,6 +118,22 @@ class Contents:
         return {entry.path: sum(map(_size, entry.tensors.values())) for entry in self.entries}
 
 
+def tensor_ranges(contents: Contents) -> dict[tuple[str, str], tuple[tuple[int, int], ...]]:
+    """Where in the container each tensor's bytes are: by path and name, (offset, length) pairs.
+
+    One pair; for a list of byte strings, one a string.
+    """
+    ranges, offset = {}, contents.overhead_bytes
+    for entry in contents.entries:
+        for name, value in entry.tensors.items():
+            parts = []
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                parts.append((offset, _size(part)))
+                offset += parts[-1][1]
+            ranges[entry.path, name] = tuple(parts)
+    return ranges
+
+
 def pack(entries: Iterable[Entry], metadata: Optional[Mapping[str, Any]] = None) -> bytes:
     """The container that holds `entries`; equal entries in equal order give equal bytes.
 
@@ -186,8 +201,7 @@ def write(
 ) -> int:
     """Writes a container and returns its length in bytes.
 
-    Atomic: `path` holds what it held before, or the whole new file, at every moment. A killed
-    writer leaves at most a hidden `.*.lpz.tmp` beside it, which nothing reads.
+    Atomic; see `write_atomically`.
 
     Raises:
       ContainerError: see `pack`; also when `path` is a folder.
@@ -197,18 +211,7 @@ def write(
     path = os.fspath(path)
     if os.path.isdir(path):
         raise ContainerError(f"{path} is a folder; name a file in it, such as model{SUFFIX}")
-    temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}{SUFFIX}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    return len(data)
+    return write_atomically(path, data)
 
 
 def read(path: Union[str, os.PathLike[str]]) -> Contents:

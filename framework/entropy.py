@@ -29,6 +29,9 @@ _WINDOW = 2047
 MAX_SYMBOLS = 2 * _WINDOW + 1
 Shape = Union[Sequence[int], tf.Tensor]
 
+DECODING_OPS = ("RunLengthDecode", "CreateRangeDecoder", "EntropyDecodeChannel", "EntropyDecodeFinalize")
+"""TensorFlow Compression's operations that decoding in a graph uses."""
+
 gen_ops: Any = _generated  # its functions are made when it is imported
 
 

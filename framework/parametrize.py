@@ -11,6 +11,7 @@ the weight (several, where weights are tied) has a `WeightRef` to it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -364,28 +365,65 @@ def _read(layer: Layer, attribute: str) -> Any:
 
 
 class _Call(threading.local):
-    """The outermost call under way in this thread: its graph, and the weights computed in it so far."""
+    """The outermost call under way in this thread.
 
-    graph: Any = None
-    values: Optional[dict[Any, tf.Tensor]] = None
+    Attributes:
+      graph: its graph.
+      values: the weights computed in it so far.
+      inputs: what the layers under way were given, the outermost first.
+      instead: see `computed_by`.
+    """
+
+    def __init__(self) -> None:
+        self.graph: Any = None
+        self.values: Optional[dict[Any, tf.Tensor]] = None
+        self.inputs: list[Any] = []
+        self.instead: Optional[Callable[[Slot, tf.Tensor], tf.Tensor]] = None
 
 
 _call = _Call()
 
 
+@contextlib.contextmanager
+def computed_by(function: Callable[[Slot, tf.Tensor], tf.Tensor]) -> Iterator[None]:
+    """While a model is traced, each computed weight is `function(slot, input)`; its variables are not read.
+
+    `input` is a tensor that the innermost layer under way was given, in the graph that the weight is
+    computed in: what depends on it cannot be computed before that layer runs.
+    """
+    before, _call.instead = _call.instead, function
+    try:
+        yield
+    finally:
+        _call.instead = before
+
+
 def _call_in_scope(plain: Any) -> Callable[..., Any]:
     @functools.wraps(plain.__call__)
     def __call__(self, *args, **kwargs):
-        if _call.values is not None:
-            return plain.__call__(self, *args, **kwargs)
-        _call.graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        _call.values = {}
+        outermost = _call.values is None
+        if outermost:
+            _call.graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+            _call.values = {}
+        _call.inputs.append((args, kwargs))
         try:
             return plain.__call__(self, *args, **kwargs)
         finally:
-            _call.graph = _call.values = None
+            _call.inputs.pop()
+            if outermost:
+                _call.graph = _call.values = None
 
     return __call__
+
+
+def _input_in(graph: Any) -> tf.Tensor:
+    for given in reversed(_call.inputs):
+        for leaf in tf.nest.flatten(given):
+            if isinstance(leaf, tf.Tensor) and getattr(leaf, "graph", None) is graph:
+                return leaf
+    raise RuntimeError(
+        "A weight is computed outside of every layer's call, where there is no input to wait for."
+    )
 
 
 def _once_per_call(slot: Slot, compute: Callable[[], tf.Tensor]) -> tf.Tensor:
@@ -403,7 +441,7 @@ def _once_per_call(slot: Slot, compute: Callable[[], tf.Tensor]) -> tf.Tensor:
     key = (id(slot), id(graph))
     if key not in _call.values:
         with graph.as_default():
-            _call.values[key] = compute()
+            _call.values[key] = _call.instead(slot, _input_in(graph)) if _call.instead else compute()
     return _call.values[key]
 
 

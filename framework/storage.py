@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -109,14 +109,19 @@ def load(path: Path, model: tf.keras.Model, decode: str = "once") -> tf.keras.Mo
       FormError: for a model that is not built.
       UnknownNameError: for an algorithm that is not installed.
     """
+    require_built(model)
+    return restore(container.read(path).entries, model, decode, os.fspath(path))
+
+
+def restore(found: Iterable[Entry], model: tf.keras.Model, decode: str, source: str) -> tf.keras.Model:
+    """As `load`, from entries that were read already; `source` names where, for errors."""
     if decode not in DECODE:
         raise FormError(f"decode is one of {', '.join(DECODE)}, got {decode!r}.")
     plain = form_of(require_built(model)) == "plain"
-    contents = container.read(path)
     copied = clone(model) if plain else to_plain(model)
     weights = weights_of(copied)
-    entries = {entry.path: entry for entry in contents.entries}
-    _check_match(path, entries, weights)
+    entries = {entry.path: entry for entry in found}
+    _check_match(source, entries, weights)
     kind = StoredOnce if decode == "once" else Stored
     replaced = []
     with scope_of(copied):
@@ -128,7 +133,7 @@ def load(path: Path, model: tf.keras.Model, decode: str = "once") -> tf.keras.Mo
                 raise
             except _UNDECODABLE as error:
                 problem = f"{weight.spec.path} cannot be decoded by {entry.algorithm!r}: {error}"
-                raise ContainerError(f"{os.fspath(path)!r}: {problem}") from error
+                raise ContainerError(f"{source!r}: {problem}") from error
             if entry.algorithm is not None:
                 replaced.append(weight)
         redirect_losses(copied, dict(iterate_references(replaced)))
@@ -154,7 +159,7 @@ def estimated_bytes(model: tf.keras.Model) -> Optional[float]:
     slots = slots_of(model)
     if not slots or any(not (isinstance(s, Projected) and s.algorithm.penalty_in_bits) for s in slots):
         return None
-    return rate_of(model) / 8 + sum(w.variable.dtype.size * w.spec.size for w in _kept(model))
+    return rate_of(model) / 8 + sum(w.variable.dtype.size * w.spec.size for w in kept_weights(model))
 
 
 def entries_of(model: tf.keras.Model) -> list[Entry]:
@@ -174,7 +179,7 @@ def entries_of(model: tf.keras.Model) -> list[Entry]:
         entries.append(
             Entry(slot.spec.path, slot.spec.shape, slot.spec.dtype, slot.algorithm.name, config, stored)
         )
-    for weight in _kept(model):
+    for weight in kept_weights(model):
         value = _to_storage(weight.variable.read_value())
         entries.append(
             Entry(weight.spec.path, weight.spec.shape, weight.spec.dtype, None, {}, {"value": value})
@@ -189,7 +194,7 @@ def config_of(algorithm: Algorithm) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value != defaults[name]}
 
 
-def _kept(model: tf.keras.Model) -> Iterator[Weight]:
+def kept_weights(model: tf.keras.Model) -> Iterator[Weight]:
     """The weights of a model that stay in full."""
     computed = {id(v) for slot in slots_of(model) for v in slot.variables().values()}
     computed.add(id(vars(model).get("lmbda")))
@@ -221,19 +226,19 @@ def _from_storage(value: Tensor) -> tf.Tensor:
     return tf.constant(list(value)) if isinstance(value, (list, tuple)) else tf.constant(value)
 
 
-def _check_match(path: Path, entries: dict[str, Entry], weights: list[Weight]) -> None:
+def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) -> None:
     specs: dict[str, WeightSpec] = {weight.spec.path: weight.spec for weight in weights}
     missing = [name for name in specs if name not in entries]
     foreign = [name for name in entries if name not in specs]
     if missing or foreign:
         parts = [f"the file lacks {_some(missing)}"] if missing else []
         parts += [f"the model lacks {_some(foreign)}"] if foreign else []
-        raise ContainerError(f"{os.fspath(path)!r} is not of this model: {' and '.join(parts)}.")
+        raise ContainerError(f"{source!r} is not of this model: {' and '.join(parts)}.")
     for name, spec in specs.items():
         entry = entries[name]
         if tuple(entry.shape) != spec.shape or entry.dtype != spec.dtype:
             raise ContainerError(
-                f"{os.fspath(path)!r} is not of this model: {name} is {entry.dtype}{list(entry.shape)} in "
+                f"{source!r} is not of this model: {name} is {entry.dtype}{list(entry.shape)} in "
                 f"the file and {spec.dtype}{list(spec.shape)} in the model."
             )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from . import cli_models
+from . import cli_deploy, cli_models
 
 if TYPE_CHECKING:
     from .config import Plan
@@ -56,10 +56,12 @@ def _is_mendable(error: Exception) -> bool:
         return True
     if not isinstance(error, RuntimeError):
         return False
+    from ..framework import ExportError
     from ..tasks.datasets import DatasetError
+    from .benchmark import BenchmarkError
     from .executor import WorkerError
 
-    return isinstance(error, (DatasetError, WorkerError))
+    return isinstance(error, (BenchmarkError, DatasetError, ExportError, WorkerError))
 
 
 def gin_option(command: Any) -> Any:
@@ -86,6 +88,11 @@ A first sweep, on data that comes with the package:
 \b
 One trial, with a parameter changed:
   lambdapress train --task digits --algorithm epr --lmbda 0.5 --gin 'digits.epochs = 3'
+
+\b
+A point of the table as a file to deploy:
+  lambdapress export runs/digits/TRIAL --format tflite --out model.tflite
+  lambdapress benchmark runs/digits/TRIAL
 
 \b
 Your own model, after training:
@@ -299,5 +306,5 @@ def _run(plan: Plan, out: Path, workers: Optional[int], data_dir: Optional[str],
         click.echo(f"{failed} of {len(frame)} trials failed; --retry-failed runs them again.", err=True)
 
 
-for _command in cli_models.COMMANDS:
+for _command in [*cli_models.COMMANDS, *cli_deploy.COMMANDS]:
     main.add_command(_command)

@@ -1,0 +1,35 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import Union
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+def write_atomically(path: Path, data: bytes) -> int:
+    """Writes a file and returns its length in bytes.
+
+    `path` holds what it held before, or all of `data`, at every moment. A killed writer leaves at most a
+    hidden `.*.tmp` beside it, which nothing reads.
+
+    Raises:
+      OSError: when the file system refuses.
+    """
+    path = os.fspath(path)
+    suffix = os.path.splitext(path)[1]
+    temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}{suffix}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    return len(data)

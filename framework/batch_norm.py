@@ -1,0 +1,240 @@
+"""Batch normalisation folded into the weights before it, as an inference compiler does with constant weights.
+
+In inference a batch normalisation scales each channel and adds to it: y = x·s + t with s = γ/√(σ²+ε) and
+t = β − μ·s (Ioffe & Szegedy 2015, algorithm 2). Where x comes of a kernel whose last axes are those channels,
+s can be a factor of the kernel. A converter does that while it converts; weights that are decoded while the
+model runs are not there yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import types
+from collections.abc import Iterator
+from typing import Any, Optional
+
+import tensorflow as tf
+from keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
+
+from .clone import clone, layers_of, scope_of
+from .forms import FormError, form_of, to_plain
+from .parametrize import Slot, drop_variable
+from .serving import WeightFunction, prediction
+from .weights import Layer, places_of
+
+_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A batch normalisation and the kernel that it can go into; layers by their places in `layers_of`."""
+
+    layer: int
+    attribute: str
+    norm: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Call:
+    layer: Layer
+    given: Any
+    output: Any
+    operations: frozenset[str]
+
+
+def fold_batch_norm(model: tf.keras.Model) -> tf.keras.Model:
+    """A clone of a plain model in which batch normalisations are part of the kernels before them, for
+    inference.
+
+    The layer before gets a bias, where it has none; what was a normalisation is a linear `Activation`.
+    Those that follow something else than one kernel, or whose input goes elsewhere as well, stay.
+
+    Args:
+      model: plain; called before, so that it knows its input.
+
+    Raises:
+      FormError: for a model in another form: fold first, then compress, or fold while exporting.
+    """
+    if form_of(model) != "plain":
+        raise FormError(f"Only a plain model's weights can be folded; {model.name!r} is {form_of(model)}.")
+    found = pairs(model)
+    copied = clone(model)
+    layers = layers_of(copied)
+    with scope_of(copied):
+        for pair in found:
+            layer, norm = layers[pair.layer], layers[pair.norm]
+            scale, shift = _affine(norm)
+            kernel = getattr(layer, pair.attribute)
+            kernel.assign(_scaled(kernel, scale))
+            if layer.use_bias:
+                layer.bias.assign(
+                    layer.bias * tf.cast(scale, layer.bias.dtype) + tf.cast(shift, layer.bias.dtype)
+                )
+            else:
+                _add_bias(layer, shift)
+            _remove(norm)
+    return copied
+
+
+def pairs(model: tf.keras.Model) -> list[Pair]:
+    """Which batch normalisations of a model, in any form, can be folded into which kernels."""
+    plain = to_plain(model)
+    calls = _calls(plain)
+    places = {id(layer): index for index, layer in enumerate(layers_of(plain))}
+    times: dict[int, int] = {}
+    for call in calls:
+        times[id(call.layer)] = times.get(id(call.layer), 0) + 1
+    once = [call for call in calls if times[id(call.layer)] == 1 and isinstance(call.output, tf.Tensor)]
+    makers = {id(call.output): call for call in once if hasattr(call.layer, "use_bias")}
+    found = []
+    for call in once:
+        maker = makers.get(id(call.given))
+        if maker is None or not isinstance(call.layer, BatchNormalizationBase):
+            continue
+        norm: Any = call.layer
+        if list(norm.axis) != [call.given.shape.rank - 1]:
+            continue
+        if not all(consumer.name in call.operations for consumer in call.given.consumers()):
+            continue
+        attribute = _kernel_of(maker, call.layer)
+        if attribute is not None:
+            found.append(Pair(places[id(maker.layer)], attribute, places[id(call.layer)]))
+    return found
+
+
+@contextlib.contextmanager
+def folded(model: tf.keras.Model, weight: WeightFunction) -> Iterator[WeightFunction]:
+    """While it is traced, a compressed model has the normalisations folded into the weights that `weight`
+    decodes.
+
+    The factor is applied after decoding, and a normalisation that is folded adds what is left of it.
+    Kernels that are kept in full are left to the compiler.
+    """
+    layers = layers_of(model)
+    norms: dict[tuple[int, str], Layer] = {}
+    swapped = []
+    for pair in pairs(model):
+        if isinstance(vars(type(layers[pair.layer])).get(pair.attribute), property):
+            norms[id(layers[pair.layer]), pair.attribute] = layers[pair.norm]
+            swapped.append((layers[pair.norm], layers[pair.layer]))
+
+    def scaled(slot: Slot, given: tf.Tensor) -> tf.Tensor:
+        value = weight(slot, given)
+        norm = norms.get((id(slot.owner), slot.spec.path.rpartition("/")[2]))
+        return value if norm is None else _scaled(value, _affine(norm)[0])
+
+    before = [(norm, type(norm)) for norm, _ in swapped]
+    for norm, layer in swapped:
+        object.__setattr__(norm, "__class__", _adding(type(norm), layer))
+    try:
+        yield scaled
+    finally:
+        for norm, kind in before:
+            object.__setattr__(norm, "__class__", kind)
+
+
+def _adding(kind: type, layer: Layer) -> type:
+    """A class of normalisations that only add: their factor is in the kernel of `layer`."""
+
+    def call(self: Any, inputs: tf.Tensor, training: Any = None, mask: Any = None) -> tf.Tensor:
+        del training, mask
+        scale, shift = _affine(self)
+        if layer.use_bias:  # it was added without the factor
+            shift += tf.cast(layer.bias, shift.dtype) * (scale - 1.0)
+        return tf.nn.bias_add(inputs, tf.cast(shift, inputs.dtype))
+
+    return types.new_class(f"Folded{kind.__name__}", (kind,), exec_body=lambda body: body.update(call=call))
+
+
+def _affine(norm: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """s and t of a normalisation, float32 [channels]."""
+    scale = tf.math.rsqrt(tf.cast(norm.moving_variance, tf.float32) + norm.epsilon)
+    if norm.gamma is not None:
+        scale *= tf.cast(norm.gamma, tf.float32)
+    shift = -tf.cast(norm.moving_mean, tf.float32) * scale
+    return scale, shift if norm.beta is None else shift + tf.cast(norm.beta, tf.float32)
+
+
+def _scaled(kernel: Any, scale: Any) -> tf.Tensor:
+    """A kernel times a factor over its last axes."""
+    axes = _trailing(tuple(kernel.shape), int(scale.shape[0]))
+    assert axes is not None
+    return tf.convert_to_tensor(kernel) * tf.cast(tf.reshape(scale, axes), kernel.dtype)
+
+
+def _trailing(shape: tuple[int, ...], channels: int) -> Optional[tuple[int, ...]]:
+    """The last one or two axes of a kernel, whichever are the channels."""
+    if len(shape) >= 2 and shape[-1] == channels:
+        return shape[-1:]
+    return shape[-2:] if len(shape) >= 3 and shape[-1] * shape[-2] == channels else None
+
+
+def _kernel_of(call: _Call, norm: Layer) -> Optional[str]:
+    """The attribute of a layer that can take a factor of its output's channels, found out by trying."""
+    layer = call.layer
+    if not isinstance(call.given, tf.Tensor) or call.given.shape.rank is None:
+        return None
+    channels = int(norm.moving_mean.shape[0])
+    generator = tf.random.Generator.from_seed(0)
+    given = generator.normal([1 if i == 0 else size or 8 for i, size in enumerate(call.given.shape)])
+    given = tf.cast(given, call.given.dtype) if call.given.dtype.is_floating else None
+    factor = generator.uniform([channels], 0.5, 2.0)
+    for place, variable in places_of(layer):
+        if given is None or place.keys or _trailing(tuple(map(int, variable.shape)), channels) is None:
+            continue
+        value = tf.convert_to_tensor(variable)
+        output = _without_bias(layer, given)
+        variable.assign(_scaled(variable, factor))
+        changed = _without_bias(layer, given)
+        variable.assign(value)
+        wanted = output * tf.cast(factor, output.dtype)
+        if float(tf.reduce_max(tf.abs(changed - wanted))) <= 1e-2 * float(tf.reduce_max(tf.abs(wanted))):
+            return place.attribute
+    return None
+
+
+def _without_bias(layer: Layer, given: tf.Tensor) -> tf.Tensor:
+    output = layer(given)
+    return output - tf.cast(layer.bias, output.dtype) if layer.use_bias else output
+
+
+def _calls(model: tf.keras.Model) -> list[_Call]:
+    """Every call of a layer while the model predicts, in order."""
+    calls: list[_Call] = []
+    layers = layers_of(model)
+    for layer in layers:
+        object.__setattr__(layer, "__class__", _recording(type(layer), calls))
+    prediction(model)
+    for layer in layers:
+        object.__setattr__(layer, "__class__", type(layer).__mro__[1])
+    return calls
+
+
+def _recording(kind: Any, calls: list[_Call]) -> type:
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        graph = tf.compat.v1.get_default_graph()
+        start = len(graph.get_operations())
+        output = kind.__call__(self, *args, **kwargs)
+        operations = frozenset(operation.name for operation in graph.get_operations()[start:])
+        calls.append(_Call(self, args[0] if args else None, output, operations))
+        return output
+
+    return types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(__call__=__call__))
+
+
+def _add_bias(layer: Any, value: tf.Tensor) -> None:
+    layer.use_bias = True
+    del layer.bias
+    layer.bias = layer.add_weight(name="bias", shape=value.shape, initializer="zeros", trainable=True)
+    layer.bias.assign(tf.cast(value, layer.bias.dtype))
+
+
+def _remove(norm: Any) -> None:
+    """Makes a linear activation of a normalisation."""
+    for name in _NORM_WEIGHTS:
+        if getattr(norm, name, None) is not None:
+            drop_variable(norm, name)
+    object.__setattr__(norm, "__class__", tf.keras.layers.Activation)
+    norm.activation = tf.keras.activations.linear
+    norm._call_spec = tf.keras.layers.Activation("linear")._call_spec  # it takes no `training`

@@ -1,0 +1,135 @@
+"""TensorFlow Lite files of compressed models.
+
+The converter folds whatever follows from constants into a constant: left alone it would decode each weight
+and store the floats. So what a weight is decoded from is looked up, in a table with one row, at an index
+that takes the layer's input to compute (and is always 0). No compiler knows that, and nothing is decoded
+before its layer runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any, Union
+
+import tensorflow as tf
+
+from . import entropy
+from .atomic import write_atomically
+from .batch_norm import folded
+from .forms import FormError, form_of, to_compressed, to_plain
+from .parametrize import Slot
+from .serving import WeightFunction, prediction
+
+DECODE = ("before", "during")
+OPS = ("builtin", "select")
+SMALL = 256
+"""Weights with fewer elements are stored as floats: the operations that decode one take more bytes."""
+
+
+class ExportError(RuntimeError):
+    """A model that a format cannot hold; the message says what stands in the way."""
+
+
+def export_tflite(
+    model: tf.keras.Model,
+    path: Union[str, os.PathLike[str]],
+    decode: str = "during",
+    ops: str = "builtin",
+    fold_batch_norm: bool = False,
+) -> int:
+    """Writes a TensorFlow Lite file.
+
+    Args:
+      model: compressible or compressed; called before, so that it knows its input.
+      path: of the file.
+      decode: `before` stores plain floats; `during` stores what the weights are decoded from, layer by
+        layer, on each inference.
+      ops: what decoding and the model itself may use. `builtin`: TensorFlow Lite's own operations; weights
+        are stored without their entropy code, as small integers, so that the file gets small once it is
+        zipped.
+        `select`: TensorFlow's and TensorFlow Compression's as well; weights are stored as the container has
+        them. A runtime needs the Flex delegate with these operations.
+      fold_batch_norm: whether decoded weights take the factors of the batch normalisations after them; see
+        `batch_norm.py`. Plain weights always do: the converter sees to it.
+
+    Returns:
+      Bytes of the file.
+
+    Raises:
+      FormError: for a plain model (compress it first), and for a `decode` or `ops` that there is not.
+      ExportError: where the converter refuses; it names the operations.
+    """
+    if decode not in DECODE:
+        raise FormError(f"decode is one of {', '.join(DECODE)} for TensorFlow Lite, got {decode!r}.")
+    if ops not in OPS:
+        raise FormError(f"ops is one of {', '.join(OPS)}, got {ops!r}.")
+    form = form_of(model)
+    if form == "plain" and decode == "during":
+        raise FormError(
+            f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
+        )
+    if decode == "before":
+        model = to_plain(model)
+        function = prediction(model)
+    else:
+        model = to_compressed(model) if form == "compressible" else model
+        weight = _constants(unpack=ops == "builtin")
+        with folded(model, weight) if fold_batch_norm else contextlib.nullcontext(weight) as weight:
+            function = prediction(model, weight)
+    return write_atomically(path, _convert(function, model, ops))
+
+
+def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if ops == "select":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+        converter.target_spec.experimental_select_user_tf_ops = list(entropy.DECODING_OPS)
+    try:
+        return converter.convert()
+    except Exception as error:  # the converter has no exception of its own that is public
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if "ops:" in line.lower()), lines[0] if lines else repr(error))
+        advice = " ops='select' allows TensorFlow's own." if ops == "builtin" else ""
+        raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}") from error
+
+
+def _constants(unpack: bool) -> WeightFunction:
+    """Weights from constants that wait for the layer's input."""
+    waiting = _Waiting()
+
+    def weight(slot: Slot, given: tf.Tensor) -> tf.Tensor:
+        with tf.init_scope():
+            small = slot.spec.size < SMALL
+            encoded = slot.tensors()
+            if unpack:
+                encoded = slot.algorithm.unpack(encoded, slot.spec)
+            values = {name: tensor.numpy() for name, tensor in encoded.items()}
+            floats = slot.compute().numpy() if small else None
+        if floats is not None:
+            return tf.constant(floats)
+        held = {name: waiting.hold(tf.constant(value), given) for name, value in values.items()}
+        return tf.ensure_shape(slot.algorithm.decode(held, slot.spec), slot.spec.shape)
+
+    return weight
+
+
+class _Waiting:
+    """Constants that are there once an input is, in one graph."""
+
+    def __init__(self) -> None:
+        self._zeros: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
+
+    def hold(self, value: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+        if value.dtype != tf.string and value.shape.num_elements() < SMALL:
+            return value  # steps, say: no weight comes of them alone
+        if id(given) not in self._zeros:
+            self._zeros[id(given)] = (given, _zero(given))
+        return tf.gather(value[tf.newaxis], self._zeros[id(given)][1])
+
+
+def _zero(given: tf.Tensor) -> tf.Tensor:
+    """0, int32: where the greatest of the first element of `given` alone is."""
+    first = given[(slice(0, 1),) * given.shape.rank] if given.shape.rank else given
+    first = tf.strings.length(first) if first.dtype == tf.string else first
+    return tf.argmax(tf.reshape(tf.cast(first, tf.float32), [-1]), output_type=tf.int32)
