@@ -158,13 +158,14 @@ def _affine(norm: Any) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _scaled(kernel: Any, scale: Any) -> tf.Tensor:
     """A kernel times a factor over its last axes."""
-    axes = _trailing(tuple(kernel.shape), int(scale.shape[0]))
+    axes = _trailing(kernel.shape, int(scale.shape[0]))
     assert axes is not None
     return tf.convert_to_tensor(kernel) * tf.cast(tf.reshape(scale, axes), kernel.dtype)
 
 
-def _trailing(shape: tuple[int, ...], channels: int) -> Optional[tuple[int, ...]]:
+def _trailing(shape: Any, channels: int) -> Optional[tuple[int, ...]]:
     """The last one or two axes of a kernel, whichever are the channels."""
+    shape = tuple(shape)
     if len(shape) >= 2 and shape[-1] == channels:
         return shape[-1:]
     return shape[-2:] if len(shape) >= 3 and shape[-1] * shape[-2] == channels else None
@@ -181,7 +182,7 @@ def _kernel_of(call: _Call, norm: Layer) -> Optional[str]:
     given = tf.cast(given, call.given.dtype) if call.given.dtype.is_floating else None
     factor = generator.uniform([channels], 0.5, 2.0)
     for place, variable in places_of(layer):
-        if given is None or place.keys or _trailing(tuple(map(int, variable.shape)), channels) is None:
+        if given is None or place.keys or _trailing(variable.shape, channels) is None:
             continue
         value = tf.convert_to_tensor(variable)
         output = _without_bias(layer, given)

@@ -18,6 +18,7 @@ from . import entropy
 from .atomic import write_atomically
 from .batch_norm import folded
 from .forms import FormError, form_of, to_compressed, to_plain
+from .native_log import dropped_stderr
 from .parametrize import Slot
 from .serving import WeightFunction, prediction
 
@@ -86,7 +87,8 @@ def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
         converter.target_spec.experimental_select_user_tf_ops = list(entropy.DECODING_OPS)
     try:
-        return converter.convert()
+        with dropped_stderr():  # it prints the graph of what it refuses
+            return converter.convert()
     except Exception as error:  # the converter has no exception of its own that is public
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if "ops:" in line.lower()), lines[0] if lines else repr(error))

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework import entropy  # noqa: F401  its operations have to be known where a file decodes
+from ..framework.native_log import dropped_stderr
 from ..framework.serving import input_specs, named
-from .quiet import dropped_stderr
 
 Arrays = Mapping[str, np.ndarray]
 Predict = Callable[[Arrays], Arrays]
