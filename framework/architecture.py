@@ -19,12 +19,17 @@ def describe(model: tf.keras.Model) -> Optional[Any]:
 
     Keras describes Sequential and functional models, and subclasses that have a `get_config`.
     """
+    logger = tf.get_logger()
+    level = logger.level
     try:
+        logger.setLevel("ERROR")  # Keras warns where it describes a model as nothing, which is seen here, too
         config = tf.keras.saving.serialize_keras_object(to_plain(model))
         config.pop("compile_config", None)
-        return json.loads(json.dumps(config))
+        return json.loads(json.dumps(config)) if config["config"] else None
     except (NotImplementedError, TypeError, ValueError):
         return None
+    finally:
+        logger.setLevel(level)
 
 
 def build(config: Any) -> tf.keras.Model:
@@ -37,13 +42,20 @@ def build(config: Any) -> tf.keras.Model:
     Raises:
       ArchitectureError: for anything else.
     """
+    if config is None:
+        raise ArchitectureError(
+            "Keras could not describe its architecture. Give the model that your code builds"
+        )
     _check(config)
     try:
         model = tf.keras.saving.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:  # a layer's constructor may raise whatever it likes
         raise ArchitectureError(f"its architecture cannot be made again: {error}") from error
     if not isinstance(model, tf.keras.Model) or not model.built:
-        raise ArchitectureError("its architecture is not one of a model that knows the shape of its weights")
+        raise ArchitectureError(
+            "its architecture is not one of a model that knows the shape of its weights. Give the model that "
+            "your own code builds"
+        )
     return model
 
 

@@ -40,7 +40,40 @@ from .weights import weights_of
 DECODE = ("each_call", "once")
 
 
-class Compressible:
+class Form:
+    """What both forms have in common: `model.save("….keras")`, and `tf.keras.models.load_model` of it."""
+
+    def get_config(self) -> dict[str, Any]:
+        from . import keras_saving
+
+        return keras_saving.get_config(cast(tf.keras.Model, self))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> tf.keras.Model:
+        from . import keras_saving
+
+        with tf.keras.saving.custom_object_scope(custom_objects or {}):
+            return keras_saving.from_config(config)
+
+    def get_build_config(self) -> None:
+        """Nothing: `from_config` makes a model that is built."""
+
+    def save(self, filepath: Any, *arguments: Any, **keywords: Any) -> None:
+        """As Keras's, but for HDF5.
+
+        Raises:
+          FormError: for Keras's older format, HDF5.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")) or keywords.get("save_format") == "h5":
+            raise FormError(
+                f"{str(filepath)!r}: Keras's HDF5 files hold no {form_of(cast(tf.keras.Model, self))} model; "
+                "give a name that ends in .keras, or lambdapress.framework.save an .lpz file."
+            )
+        super().save(filepath, *arguments, **keywords)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@tf.keras.saving.register_keras_serializable("lambdapress")
+class Compressible(Form):
     """Mixed into the class of a compressible model.
 
     Attributes:
@@ -51,7 +84,8 @@ class Compressible:
     lmbda: tf.Variable
 
 
-class Compressed:
+@tf.keras.saving.register_keras_serializable("lambdapress")
+class Compressed(Form):
     """Mixed into the class of a compressed model."""
 
 
@@ -133,7 +167,7 @@ def to_compressible(
             tensors = algorithm.init(tf.cast(weight.variable.read_value(), weight.spec.dtype), weight.spec)
             put_slot(weight, algorithm, tensors, Projected, trainable=weight.variable.trainable)
         redirect_losses(copied, dict(iterate_references(chosen)))
-        _add_rate(copied, lmbda, num_params)
+        add_rate(copied, lmbda, num_params)
     mark(copied, Compressible)
     return copied
 
@@ -146,7 +180,7 @@ def _continue_training(model: tf.keras.Model, lmbda: float) -> tf.keras.Model:
                 tensors = slot.algorithm.restore(slot.tensors(), slot.spec)
                 change_slot(slot, tensors, Projected, trainable=slot.plain["trainable"])
         _drop_rate(copied)
-        _add_rate(copied, lmbda, _num_params(copied))
+        add_rate(copied, lmbda, _num_params(copied))
     mark(copied, Compressible)
     return copied
 
@@ -243,7 +277,8 @@ def _num_params(model: tf.keras.Model) -> int:
     return sum(int(tf.size(v)) for v in kept) + sum(slot.spec.size for slot in slots)
 
 
-def _add_rate(model: tf.keras.Model, lmbda: float, num_params: int) -> None:
+def add_rate(model: tf.keras.Model, lmbda: float, num_params: int) -> None:
+    """Gives a model with `Projected` slots its λ and the losses that carry the rate."""
     model.lmbda = tf.Variable(
         tf.constant(lmbda, tf.float32),
         trainable=False,

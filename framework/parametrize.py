@@ -23,10 +23,12 @@ from typing import Any, Callable, ClassVar, Optional
 
 import tensorflow as tf
 from keras.src.mixed_precision import autocast_variable
+from keras.src.saving import object_registration
 from tensorflow.python.ops import control_flow_v2_func_graphs as control_flow
 
 from .algorithm import Algorithm, Tensors, WeightSpec
 from .clone import copy_variable, is_autocast, layers_of, rebind
+from .keras_variables import load_own_variables, save_own_variables
 from .weights import Layer, Place, Weight
 
 _SLOTS = "_lambdapress_slots"  # on an owner: {path: Slot}
@@ -351,12 +353,18 @@ def _computed_class(plain: type, attributes: tuple[str, ...], marker: Optional[t
         namespace["__module__"] = plain.__module__
         namespace["_lambdapress_plain"] = plain
         namespace["__call__"] = _call_in_scope(plain)
+        if attributes:
+            namespace["save_own_variables"] = save_own_variables
+            namespace["load_own_variables"] = load_own_variables
         for attribute in attributes:
             namespace[attribute] = property(functools.partial(_read, attribute=attribute))
 
     prefix = marker.__name__ if marker else "Computed"
     bases = (marker, plain) if marker else (plain,)
-    return types.new_class(f"{prefix}{plain.__name__}", bases, exec_body=fill)
+    made = types.new_class(f"{prefix}{plain.__name__}", bases, exec_body=fill)
+    if marker:  # Keras's files name the marker, which every process has
+        object_registration._GLOBAL_CUSTOM_NAMES[made] = tf.keras.saving.get_registered_name(marker)
+    return made
 
 
 def _read(layer: Layer, attribute: str) -> Any:

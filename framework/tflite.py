@@ -92,6 +92,7 @@ def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
     except Exception as error:  # the converter has no exception of its own that is public
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if "ops:" in line.lower()), lines[0] if lines else repr(error))
+        reason = reason.rpartition("error: ")[2]
         advice = " ops='select' allows TensorFlow's own." if ops == "builtin" else ""
         raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}") from error
 
