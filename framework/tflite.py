@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import Any, Union
 
 import tensorflow as tf
@@ -90,11 +91,11 @@ def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
         with dropped_stderr():  # it prints the graph of what it refuses
             return converter.convert()
     except Exception as error:  # the converter has no exception of its own that is public
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = next((line for line in lines if "ops:" in line.lower()), lines[0] if lines else repr(error))
-        reason = reason.rpartition("error: ")[2]
-        advice = " ops='select' allows TensorFlow's own." if ops == "builtin" else ""
-        raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}") from error
+        foreign = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", str(error), re.MULTILINE)
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+        reason = f"it has no {', '.join(foreign)}" if foreign else first.rpartition("error: ")[2]
+        advice = "; ops='select' allows TensorFlow's own operations" if ops == "builtin" else ""
+        raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}.") from error
 
 
 def _constants(unpack: bool) -> WeightFunction:
