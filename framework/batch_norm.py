@@ -58,8 +58,8 @@ def fold_batch_norm(model: tf.keras.Model) -> tf.keras.Model:
     """
     if form_of(model) != "plain":
         raise FormError(
-            f"Only a plain model's weights can be folded; {model.name!r} is {form_of(model)}: fold first, then "
-            "compress, or give fold_batch_norm=True to the export."
+            f"Only a plain model's weights can be folded; {model.name!r} is {form_of(model)}: fold first, "
+            "then compress, or give fold_batch_norm=True to the export."
         )
     found = pairs(model)
     copied = clone(model)

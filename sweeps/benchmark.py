@@ -85,12 +85,17 @@ def benchmark(
                 row["metric"] = task.evaluate(Served(path, model))
             for threads in dict.fromkeys((1, os.cpu_count() or 1)):
                 report(f"{form}, {threads} thread{'s' * (threads > 1)}")
-                rows.append({**row, "threads": threads, **_measure(path, threads, seconds)})
+                rows.append({**row, "threads": threads, **measure(path, threads, seconds)})
     frame = pd.DataFrame(rows)
     return _with_ratios(frame)
 
 
-def _measure(path: Path, threads: int, seconds: float) -> dict[str, float]:
+def measure(path: Path, threads: int, seconds: float) -> dict[str, float]:
+    """Times and peak memory of one file in a fresh process; see `benchmark` for the names.
+
+    Raises:
+      BenchmarkError: where that process fails.
+    """
     command = [sys.executable, "-m", f"{__package__}.benchmark_worker", str(path), str(threads), str(seconds)]
     done = subprocess.run(
         [*command, *map(str, BATCHES)],

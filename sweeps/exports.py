@@ -61,6 +61,7 @@ class Format:
         """Exports a model in this format; see `framework/tflite.py` and `framework/saved_model.py`."""
         from ..framework import export_saved_model, export_tflite
 
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         if self.kind == "tflite":
             export_tflite(model, path, self.decode, self.ops, self.fold_batch_norm)
         else:

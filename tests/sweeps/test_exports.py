@@ -1,0 +1,92 @@
+"""From a trial's folder to files that run: the commands export and benchmark."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+from lambdapress.sweeps import exports
+from lambdapress.sweeps.cli import main
+from lambdapress.sweeps.runtime import Served
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory) -> Path:
+    """A trial of the handwriting task, trained for one epoch."""
+    out = tmp_path_factory.mktemp("runs")
+    command = "train --task digits --algorithm power_law --lmbda 0.5 --out".split()
+    ran = CliRunner().invoke(main, [*command, str(out), "--gin", "digits.epochs = 1"])
+    assert ran.exit_code == 0, ran.output
+    (folder,) = out.iterdir()
+    return folder
+
+
+def test_every_format_says_of_every_test_image_what_the_model_says(trial, tmp_path):
+    with exports.trial_model(trial) as (task, model):
+        accuracy = task.evaluate(model)
+        images = tf.constant(task.load("test").images, tf.float32) / task.max_value
+        expected = tf.argmax(model(images), -1)
+        for form in exports.FORMATS:
+            path = tmp_path / form.file_name
+            form.write(model, path)
+            served = Served(path, model)
+            said = tf.argmax(tf.function(lambda x, served=served: served(x))(images), -1)
+            assert np.sum(said != expected) == 0, form
+            assert task.evaluate(served) == accuracy
+
+
+def test_export_writes_where_it_says(trial, tmp_path):
+    run = CliRunner().invoke
+    arguments = ["export", str(trial), "--format"]
+    ran = run(main, [*arguments, "tflite", "--decode", "before", "--out", str(tmp_path / "a" / "m.tflite")])
+    assert ran.exit_code == 0 and (tmp_path / "a" / "m.tflite").is_file(), ran.output
+    ran = run(main, [*arguments, "savedmodel"])
+    assert ran.exit_code == 0 and (trial / "model_during" / "saved_model.pb").is_file(), ran.output
+    assert f"{exports.size_of(trial / 'model_during'):,} bytes" in ran.output
+    ran = run(main, [*arguments, "savedmodel"])
+    assert ran.exit_code == 2 and "is there already" in ran.output
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["--format", "tflite", "--decode", "once"],
+            "no tflite that decodes 'once'; there are: savedmodel before",
+        ),
+        (["--format", "tflitee"], "'tflitee' is not one of 'savedmodel', 'tflite'"),
+    ],
+)
+def test_export_tells_what_there_is(trial, arguments, message):
+    ran = CliRunner().invoke(main, ["export", str(trial), *arguments])
+    assert ran.exit_code == 2 and message in " ".join(ran.output.split())
+
+
+def test_a_folder_that_is_no_trial_s(tmp_path):
+    ran = CliRunner().invoke(main, ["export", str(tmp_path), "--format", "tflite"])
+    assert ran.exit_code == 2 and "no finished trial's folder: it has no model.lpz" in ran.output
+
+
+def test_the_benchmark_measures_every_format(trial):
+    ran = CliRunner().invoke(main, ["benchmark", str(trial), "--csv", "--seconds", "0.05"])
+    assert ran.exit_code == 0, ran.stderr
+    rows = list(csv.DictReader(io.StringIO(ran.stdout)))
+    assert rows[0]["format"] == "container" and int(rows[0]["bytes"]) == (trial / "model.lpz").stat().st_size
+    assert {(r["format"], r["decode"]) for r in rows[1:]} == {
+        ("savedmodel", "before"),
+        ("savedmodel", "during"),
+        ("savedmodel", "once"),
+        ("tflite", "before"),
+        ("tflite", "during, builtin ops"),
+        ("tflite", "during, select ops"),
+    }
+    assert len({row["metric"] for row in rows}) == 1
+    for row in rows[1:]:
+        assert float(row["b1_median"]) > 0 and float(row["b32_p95"]) >= float(row["b32_median"])
+        assert row["decode"] != "before" or float(row["b1_ratio"]) == 1
