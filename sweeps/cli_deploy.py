@@ -64,6 +64,7 @@ def export(
 
 @click.command()
 @click.argument("trial", metavar="RUN/TRIAL", type=click.Path(exists=True, file_okay=False))
+@click.option("--format", "kind", type=click.Choice(["savedmodel", "tflite"]), help="Only these files.")
 @click.option(
     "--seconds", type=float, default=2.0, show_default=True, help="How long each latency is measured."
 )
@@ -76,6 +77,7 @@ def export(
 @_data_option
 def benchmark(
     trial: str,
+    kind: Optional[str],
     seconds: float,
     fold_batch_norm: bool,
     no_metric: bool,
@@ -101,9 +103,9 @@ def benchmark(
     from . import benchmark_table
     from .exports import FORMATS
 
-    formats = list(FORMATS)
+    formats = [form for form in FORMATS if kind in (None, form.kind)]
     if fold_batch_norm:
-        formats += [dataclasses.replace(f, fold_batch_norm=True) for f in FORMATS if f.decode != "before"]
+        formats += [dataclasses.replace(f, fold_batch_norm=True) for f in formats if f.decode != "before"]
     with Console(stderr=True).status("") as status:
         frame = measuring.benchmark(
             trial,

@@ -79,6 +79,12 @@ def _classification(optimizer: Optional[Overrides] = None, **model: Any) -> Call
     return overrides
 
 
+def imagenet_records(folder: Path) -> Overrides:
+    """Overrides of `resnet18` or `resnet50`: two steps on small images in TFRecords of ImageNet's format."""
+    tfds = {f"task.{split}.tfds_name": "" for split in ("train_data", "validation_data")}
+    return {**_classification()(folder), **tfds, "trainer.optimizer_config": SGD}
+
+
 def _detection_example(size: int) -> Any:
     """A picture with two boxes, each with its mask, in COCO's TFRecord format."""
     pixels = np.random.default_rng(0).integers(0, 255, (size, size, 3), np.uint8)
