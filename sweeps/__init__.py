@@ -8,12 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .deployment import benchmark
+    from .exports import trial_model
     from .grid import Sweep
     from .results import load_results
     from .run import run_sweep
 
-_HOMES = {"Sweep": "grid", "load_results": "results", "run_sweep": "run"}
-__all__ = ["Sweep", "load_results", "run_sweep"]
+_HOMES = {
+    "Sweep": "grid",
+    "benchmark": "deployment",
+    "load_results": "results",
+    "run_sweep": "run",
+    "trial_model": "exports",
+}
+__all__ = ["Sweep", "benchmark", "load_results", "run_sweep", "trial_model"]
 
 
 def __getattr__(

@@ -58,7 +58,7 @@ def _is_mendable(error: Exception) -> bool:
         return False
     from ..framework import ExportError
     from ..tasks.datasets import DatasetError
-    from .benchmark import BenchmarkError
+    from .deployment import BenchmarkError
     from .executor import WorkerError
 
     return isinstance(error, (BenchmarkError, DatasetError, ExportError, WorkerError))

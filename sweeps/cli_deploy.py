@@ -99,15 +99,14 @@ def benchmark(
 
     from rich.console import Console
 
-    from . import benchmark as measuring
-    from . import benchmark_table
+    from . import deployment, deployment_table
     from .exports import FORMATS
 
     formats = [form for form in FORMATS if kind in (None, form.kind)]
     if fold_batch_norm:
         formats += [dataclasses.replace(f, fold_batch_norm=True) for f in formats if f.decode != "before"]
     with Console(stderr=True).status("") as status:
-        frame = measuring.benchmark(
+        frame = deployment.benchmark(
             trial,
             formats,
             seconds,
@@ -116,7 +115,7 @@ def benchmark(
             report=lambda text: status.update(f"Measuring: {text}"),
         )
     width = Console().width if sys.stdout.isatty() else 150
-    click.echo(benchmark_table.render(frame, style or "terminal", width), nl=False)
+    click.echo(deployment_table.render(frame, style or "terminal", width), nl=False)
 
 
 COMMANDS: list[Any] = [export, benchmark]

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from lambdapress.framework import algorithms, to_compressed
-from lambdapress.sweeps.benchmark import measure
+from lambdapress.sweeps.deployment import measure
 from lambdapress.sweeps.exports import FORMATS, size_of
 
 

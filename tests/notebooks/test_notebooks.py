@@ -11,7 +11,7 @@ import pytest
 from nbformat import v4
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NAMES = ["compress_your_model", "tradeoff_curves"]
+NAMES = ["compress_your_model", "deploy", "tradeoff_curves"]
 
 
 def _runner():
@@ -56,6 +56,17 @@ def test_compress_your_model_runs(tmp_path, mnist_data_dir):
         tmp_path,
         LAMBDAPRESS_NOTEBOOK_EPOCHS="1",
         LAMBDAPRESS_NOTEBOOK_EXAMPLES="6000",
+        TFDS_DATA_DIR=str(mnist_data_dir.resolve()),
+    )
+
+
+@pytest.mark.timeout(1200)
+def test_deploy_runs(tmp_path, mnist_data_dir):
+    _run(
+        "deploy",
+        tmp_path,
+        LAMBDAPRESS_NOTEBOOK_EPOCHS="1",
+        LAMBDAPRESS_NOTEBOOK_SECONDS="0.05",
         TFDS_DATA_DIR=str(mnist_data_dir.resolve()),
     )
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from lambdapress.sweeps import benchmark, benchmark_table, exports
+from lambdapress.sweeps import deployment, deployment_table, exports
 from lambdapress.sweeps.cli import main
 from lambdapress.sweeps.runtime import Served
 
@@ -95,10 +95,10 @@ def test_the_benchmark_measures_every_file(trial, monkeypatch):
 def test_a_saved_model_is_measured(trial, tmp_path):
     with exports.trial_model(trial) as (_, model):
         exports.Format("savedmodel", "during").write(model, tmp_path / "m")
-    measured = benchmark.measure(tmp_path / "m", threads=1, seconds=0.05)
+    measured = deployment.measure(tmp_path / "m", threads=1, seconds=0.05)
     assert measured["load_seconds"] > 0 and measured["peak_bytes"] > 0 and measured["b32_first"] > 0
-    with pytest.raises(benchmark.BenchmarkError, match="Measuring missing with 1 threads failed"):
-        benchmark.measure(tmp_path / "missing", threads=1, seconds=0.05)
+    with pytest.raises(deployment.BenchmarkError, match="Measuring missing with 1 threads failed"):
+        deployment.measure(tmp_path / "missing", threads=1, seconds=0.05)
 
 
 def test_a_table_shows_what_could_not_be_exported():
@@ -116,5 +116,5 @@ def test_a_table_shows_what_could_not_be_exported():
         ]
     )
     for style in ("terminal", "markdown"):
-        shown = benchmark_table.render(frame, style)
+        shown = deployment_table.render(frame, style)
         assert "1.00×" in shown and "tflite during: it has no Betainc" in shown

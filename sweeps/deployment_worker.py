@@ -1,6 +1,6 @@
 """Loads one exported file in a process of its own and times it; prints JSON.
 
-    python -m lambdapress.sweeps.benchmark_worker PATH THREADS SECONDS BATCH [BATCH ...]
+    python -m lambdapress.sweeps.deployment_worker PATH THREADS SECONDS BATCH [BATCH ...]
 
 THREADS of 0: as many as there are cores.
 """

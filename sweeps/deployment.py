@@ -96,7 +96,14 @@ def measure(path: Path, threads: int, seconds: float) -> dict[str, float]:
     Raises:
       BenchmarkError: where that process fails.
     """
-    command = [sys.executable, "-m", f"{__package__}.benchmark_worker", str(path), str(threads), str(seconds)]
+    command = [
+        sys.executable,
+        "-m",
+        f"{__package__}.deployment_worker",
+        str(path),
+        str(threads),
+        str(seconds),
+    ]
     done = subprocess.run(
         [*command, *map(str, BATCHES)],
         capture_output=True,

@@ -12,7 +12,7 @@ import rich.console
 import rich.table
 
 from . import units
-from .benchmark import BATCHES
+from .deployment import BATCHES
 
 
 def _milliseconds(value: float) -> str:
