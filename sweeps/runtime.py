@@ -45,6 +45,7 @@ def _saved_model(path: Path) -> tuple[Predict, dict[str, tf.TensorSpec]]:
 def _tflite(path: Path, threads: Optional[int]) -> tuple[Predict, dict[str, tf.TensorSpec]]:
     with dropped_stderr():  # its delegates announce themselves
         interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
         runner = interpreter.get_signature_runner()
     by_index = {detail["index"]: detail for detail in interpreter.get_input_details()}
     specs = {}
