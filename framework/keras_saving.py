@@ -7,6 +7,7 @@ the shapes of its tensors; the variables are the algorithms' own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from .parametrize import (
 from .storage import config_of
 from .weights import weights_of
 
+_FEW = 2**16  # elements that any tensor may have; of others, no more than a multiple of the weight's
 _KINDS = {"Projected": Projected, "Stored": Stored, "StoredOnce": StoredOnce}
 
 
@@ -69,7 +71,8 @@ def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
                     f"The config has {entry['kind']!r} of {entry['path']!r}, which its model lacks."
                 )
             algorithm = algorithms.get(entry["algorithm"])(**entry["hyper_parameters"])
-            tensors = {name: _blank(*described) for name, described in entry["tensors"].items()}
+            most = max(_FEW, 4 * weight.spec.size)
+            tensors = {name: _blank(name, most, *of) for name, of in entry["tensors"].items()}
             put_slot(
                 weight, algorithm, tensors, kind, trainable=weight.variable.trainable and kind is Projected
             )
@@ -83,5 +86,7 @@ def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
     return model
 
 
-def _blank(dtype: str, shape: list[int]) -> tf.Tensor:
+def _blank(name: str, most: int, dtype: str, shape: list[int]) -> tf.Tensor:
+    if math.prod(shape) > most:
+        raise ValueError(f"The config has a tensor {name!r} of shape {shape}, too large for its weight.")
     return tf.fill(shape, tf.constant("" if dtype == "string" else 0, dtype))

@@ -92,3 +92,10 @@ def test_weights_of_another_model_are_refused(compressible, tmp_path):
     to_compressible(to_plain(compressible), rules).save_weights(tmp_path / "w.weights.h5")
     with pytest.raises(ValueError, match="variables bias.*; the file has .*kernel_latent"):
         compressible.load_weights(tmp_path / "w.weights.h5")
+
+
+def test_a_config_cannot_allocate_what_its_weights_do_not_need(compressible):
+    config = to_compressed(compressible).get_config()
+    config["weights"][0]["tensors"]["log_step"] = ["float32", [1 << 20, 1 << 20]]
+    with pytest.raises(ValueError, match="'log_step' of shape .* too large for its weight"):
+        type(compressible).from_config(config)
