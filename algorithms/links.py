@@ -10,6 +10,10 @@ from ..framework.algorithm import Algorithm, Tensors, WeightSpec
 class Structured(Algorithm):
     """May stand before another: it says which numbers make up the weight, the next how they are stored."""
 
+    def shapes(self, spec: WeightSpec) -> dict[str, tuple[int, ...]]:
+        """The float variables that `settle` gives, by name, with the shapes that they have in training."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement shapes(spec)")
+
     def settle(self, variables: Tensors, spec: WeightSpec) -> Tensors:
         """The fewest values that project onto the same weight, bit for bit: what is masked is 0 or cut off.
 
