@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import gin
 import tensorflow as tf
@@ -82,7 +82,9 @@ class Chain(Algorithm):
 
     def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         changed = {}
-        for name, value in self._first.update(self._outer(variables, spec), progress, spec, lmbda).items():
+        # By the numbers that are trained: of those that round to 0, some are on their way.
+        outer = self._outer(variables, spec, self._second.value)
+        for name, value in self._first.update(outer, progress, spec, lmbda).items():
             if name in self._first.shapes(spec):
                 inner = self._second.assign(_inner(variables, name), value, _part(spec, name, value))
                 changed.update(_prefixed(name, inner))
@@ -139,11 +141,14 @@ class Chain(Algorithm):
     def _second(self) -> Any:
         return self.algorithms[1]
 
-    def _outer(self, variables: Tensors, spec: WeightSpec) -> dict[str, tf.Tensor]:
-        """The first's variables."""
+    def _outer(
+        self, variables: Tensors, spec: WeightSpec, of: Optional[Callable[..., tf.Tensor]] = None
+    ) -> dict[str, tf.Tensor]:
+        """The first's variables, by the second's projection or another function `of` its variables."""
+        function = of or self._second.project
         outer = {name: value for name, value in variables.items() if _SEPARATOR not in name}
         for name, shape in self._first.shapes(spec).items():
-            outer[name] = self._second.project(_inner(variables, name), _part(spec, name, shape=shape))
+            outer[name] = function(_inner(variables, name), _part(spec, name, shape=shape))
         return outer
 
     def _settled(self, variables: Tensors, spec: WeightSpec) -> tuple[dict[str, Any], dict[str, tf.Tensor]]:

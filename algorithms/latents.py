@@ -150,6 +150,9 @@ class Quantized(Elementwise):
         log_step = tf.fill([frequencies(spec), 1], self.log_step / self.log_step_multiplier)
         return {"latent": to_latent(weight, spec), "log_step": log_step}
 
+    def value(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        return from_latent(variables["latent"], spec)
+
     def assign(self, variables: Tensors, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
         return {**variables, "latent": to_latent(weight, spec)}
 

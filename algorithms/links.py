@@ -30,6 +30,11 @@ class Structured(Algorithm):
 class Elementwise(Algorithm):
     """May stand after another: it has a number of its own for each element of the weight."""
 
+    def value(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        """These numbers as they are trained, before any rounding, by which to choose a mask or a rank."""
+        del spec
+        return variables["weight"]
+
     def assign(self, variables: Tensors, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
         """The same variables, but for `weight`: what they have learned besides (steps, priors) stays.
 

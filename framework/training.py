@@ -85,7 +85,7 @@ class Updates(tf.keras.callbacks.Callback):
 
     _supports_tf_logs = True  # Keras then leaves the logs on the device
 
-    TIMES = 100
+    TIMES = 40
 
     def __init__(self, lmbda: Optional[float] = None):
         """Says for which λ: by default the model's own when training begins; see `LmbdaWarmup`."""

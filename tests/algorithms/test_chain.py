@@ -71,6 +71,15 @@ def test_factors_are_cut_to_their_rank():
     assert encoded["left__shape"].shape == (rank, 60, 0) and variables["left__weight"].shape[0] > rank
 
 
+def test_a_mask_is_chosen_before_rounding():
+    """By what rounds to 0 at present, weights on their way to or from 0 would be dropped for good."""
+    algorithm, variables = fitted([["pruning", {"sparsity": 0.5}], ["epr", {"log_step": 3.0}]])
+    assert np.all(algorithm.project(variables, SPEC) == 0)
+    latent = np.reshape(variables["weight__latent"], SPEC.shape)
+    mask = algorithm.update(variables, 0.9, SPEC, 0.1)["mask"].numpy()
+    assert np.abs(latent[mask]).min() > np.abs(latent[~mask]).max()
+
+
 def test_a_shape_from_a_stranger_is_bounded():
     algorithm, variables = fitted(("low_rank", "uniform"))
     encoded = {**algorithm.encode(variables, SPEC), "left__shape": tf.zeros([10**6, 60, 0], tf.uint8)}

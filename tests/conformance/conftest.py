@@ -168,10 +168,22 @@ for policy in ("mixed_bfloat16", "mixed_float16", "float64", "bfloat16"):
     MODELS[policy] = functools.partial(with_policy, policy)
 
 
-@entry
-def mixed_precision_recurrent():
-    model = tf.keras.Sequential([tf.keras.Input((4, 2)), k.LSTM(3, dtype="mixed_bfloat16")])
-    return model, noise(4, 2)
+def every_layer_with_policy(policy: str):
+    """All layer types side by side: making and cloning so many models of one layer each takes minutes."""
+    inputs, outputs = [tf.keras.Input((5,), dtype=tf.int32)], []
+    outputs.append(k.Embedding(6, 4, dtype=policy)(inputs[0]))
+    tf.keras.mixed_precision.set_global_policy(policy)  # wrappers do not pass a policy on
+    try:
+        for make, shape in LAYERS.values():
+            inputs.append(tf.keras.Input(shape, dtype=tf.float32))
+            outputs.append(make()(inputs[-1]))
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    return tf.keras.Model(inputs, outputs), [tokens(5, 6), *(noise(*shape) for _, shape in LAYERS.values())]
+
+
+for policy in ("mixed_bfloat16", "mixed_float16"):
+    MODELS[f"every_layer_{policy}"] = functools.partial(every_layer_with_policy, policy)
 
 
 @entry
