@@ -60,6 +60,7 @@ setup(
         "ml_dtypes",
         "msgpack>=1.0.5",
         "typeguard>=4",
+        "zstandard>=0.22",
     ],
     extras_require={
         "dev": [

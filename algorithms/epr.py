@@ -27,13 +27,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from ..framework.entropy import (
-    best_table,
-    gamma_decode,
-    gamma_encode,
-    range_decode,
-    range_encode,
-)
+from ..framework.entropy import decode_integers, encode_integers
 from .compiled import compiled, fast_log, row_sums
 from .latents import Quantized
 
@@ -62,9 +56,9 @@ class EPR(Quantized):
         if not 0 < self.prior_multiplier <= 1e4:
             raise ValueError(f"prior_multiplier must lie in (0, 1e4], got {self.prior_multiplier!r}.")
 
-    def init(self, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
+    def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """Also `prior`, float32 [2]: log α, in steps, and log(β−1)."""
-        variables = super().init(weight, spec)
+        variables = super().init(weight, spec, lmbda)
         spread = tf.reduce_mean(tf.abs(variables["latent"] / self.step(variables)))
         alpha = tf.math.log(tf.clip_by_value(spread, 0.1, 100.0))
         return {**variables, "prior": tf.stack([alpha, 0.0]) / self.prior_multiplier}
@@ -80,16 +74,10 @@ class EPR(Quantized):
 
     def encode_integers(self, values: tf.Tensor) -> Tensors:
         """Range coded with its table, or gamma coded without one where that is shorter (small weights)."""
-        plain = gamma_encode(values)
-        table = best_table(values.numpy()) if int(tf.size(values)) else None
-        if table is None or table.num_bytes >= len(plain.numpy()):
-            return {"code": plain}
-        return range_encode(values, table)
+        return encode_integers(values)
 
     def decode_integers(self, encoded: Tensors, shape: tuple[int, int]) -> tf.Tensor:
-        if "levels" not in encoded:
-            return gamma_decode(encoded["code"], shape)
-        return range_decode(encoded, shape)
+        return decode_integers(encoded, shape)
 
 
 @tf.custom_gradient

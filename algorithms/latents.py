@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..framework.algorithm import Algorithm, Tensors, WeightSpec
+from ..framework.algorithm import Tensors, WeightSpec
 from .compiled import compiled, row_sums
+from .links import Elementwise
 
 
 def frequencies(spec: WeightSpec) -> int:
@@ -128,7 +129,7 @@ def narrowest(values: tf.Tensor) -> tf.Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantized(Algorithm):
+class Quantized(Elementwise):
     """Base of the algorithms that store integers and learned steps.
 
     Attributes:
@@ -150,10 +151,16 @@ class Quantized(Algorithm):
         if not 0 < self.log_step_multiplier <= 1e4:
             raise ValueError(f"log_step_multiplier must lie in (0, 1e4], got {self.log_step_multiplier!r}.")
 
-    def init(self, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
+    def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`latent`, float32 [frequencies, rest], and `log_step`, float32 [frequencies, 1]."""
         log_step = tf.fill([frequencies(spec), 1], self.log_step / self.log_step_multiplier)
         return {"latent": to_latent(weight, spec), "log_step": log_step}
+
+    def value(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        return from_latent(variables["latent"], spec)
+
+    def assign(self, variables: Tensors, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
+        return {**variables, "latent": to_latent(weight, spec)}
 
     def step(self, variables: Tensors) -> tf.Tensor:
         """Δ, float32 [frequencies, 1], rounded as the half-precision log Δ that is stored."""

@@ -6,12 +6,13 @@ import dataclasses
 
 import tensorflow as tf
 
-from ..framework.algorithm import Algorithm, Tensors, WeightSpec, algorithms
+from ..framework.algorithm import Tensors, WeightSpec, algorithms
+from .links import Elementwise
 
 
 @algorithms.register("none")
 @dataclasses.dataclass(frozen=True)
-class NoCompression(Algorithm):
+class NoCompression(Elementwise):
     """The float baseline: trains plainly and stores every weight in full."""
 
     uses_lmbda = False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .storage import SizeReport, load, save, size_report
     from .task import Task, tasks
     from .tflite import ExportError, export_tflite
-    from .training import LmbdaWarmup, set_seeds
+    from .training import LmbdaWarmup, Updates, set_seeds
 
 # Imported when first used: the command line reaches this room long before it needs TensorFlow.
 _HOMES = {
@@ -49,6 +49,7 @@ _HOMES = {
     "Task": "task",
     "tasks": "task",
     "LmbdaWarmup": "training",
+    "Updates": "training",
     "set_seeds": "training",
 }
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "RuleError",
     "SizeReport",
     "Task",
+    "Updates",
     "WeightSpec",
     "algorithms",
     "form_of",

@@ -67,10 +67,14 @@ class Algorithm:
     - `decode(unpack(encode(v)))` is the same weight;
     - `restore(encode(v))` gives variables that project onto the same weight again.
 
+    λ reaches `init` and `update` alone: what follows from it is in the variables, so that the other
+    functions do not depend on it. It weighs the rate in bits per weight against the loss; what has no loss
+    to go by puts a distortion in its place (`algorithms/distortion.py`).
+
     Class attributes:
       name: set by the registry.
-      trains: whether training with the penalty changes what is stored. Post-training algorithms
-        say False; they need `encode` and `decode` alone.
+      trains: whether training differs from plain training. Post-training algorithms say False; they need
+        `encode` and `decode` alone.
       uses_lmbda: whether λ changes the result at all. A sweep runs those that say False once a seed.
       penalty_in_bits: whether `penalty` estimates the stored bits.
     """
@@ -80,18 +84,39 @@ class Algorithm:
     uses_lmbda: ClassVar[bool] = True
     penalty_in_bits: ClassVar[bool] = False
 
-    def init(self, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
+    def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """Training variables that project onto (nearly) `weight`, which may be pretrained.
+
+        What is encoded without any training comes from here, so a post-training algorithm has done its
+        work on `weight` when this returns.
 
         Args:
           weight: values of shape `spec.shape` and dtype `spec.dtype`.
           spec: what else is known of the weight.
+          lmbda: λ, at least 0.
 
         Returns:
           Initial values by name. Each becomes a variable of the layer; float ones are trained.
         """
-        del spec
+        del spec, lmbda
         return {"weight": weight}
+
+    def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
+        """What changes outside of the gradient: masks on a schedule, a codebook fitted anew.
+
+        Called eagerly by `training.Updates`, at fixed moments of a training, at both of its ends among them.
+
+        Args:
+          variables: at present.
+          progress: how much of the training is done: 0 before its first step, 1 after its last.
+          spec: of the weight.
+          lmbda: λ, at least 0, without its warm-up.
+
+        Returns:
+          New values of those variables that change, each of the shape and dtype that it has.
+        """
+        del variables, progress, spec, lmbda
+        return {}
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         """The weight that the forward pass uses, of shape `spec.shape` and dtype `spec.dtype`.
@@ -113,6 +138,11 @@ class Algorithm:
     def has_penalty(self) -> bool:
         """Whether there is a rate to train with."""
         return type(self).penalty is not Algorithm.penalty
+
+    @property
+    def graph_decode(self) -> bool:
+        """Whether `decode` is made of TensorFlow operations in a graph, too. Only then can it be exported."""
+        return True
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
         """What is stored, by name: byte strings, integers, or floats, as few bytes as can be.

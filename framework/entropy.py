@@ -205,6 +205,25 @@ def range_decode(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.T
     return tf.reshape(symbols + tf.cast(lowest, tf.int32), shape)
 
 
+def encode_integers(values: tf.Tensor) -> dict[str, tf.Tensor]:
+    """int32 of any shape, in the shorter code: range coded with its table, or gamma coded without one.
+
+    Eager. A table pays for itself from some hundred values on.
+    """
+    plain = gamma_encode(values)
+    table = best_table(values.numpy()) if int(tf.size(values)) else None
+    if table is None or table.num_bytes >= len(plain.numpy()):
+        return {"code": plain}
+    return range_encode(values, table)
+
+
+def decode_integers(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tensor:
+    """What `encode_integers` was given, int32 of `shape`; runs in graphs, too."""
+    if "levels" not in encoded:
+        return gamma_decode(encoded["code"], shape)
+    return range_decode(encoded, shape)
+
+
 def _with_escapes(symbols: tf.Tensor, escapes: tf.Tensor, escape: int) -> tf.Tensor:
     places = tf.where(symbols == escape)
     distances = gamma_decode(escapes, tf.shape(places)[:1])

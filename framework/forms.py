@@ -164,7 +164,8 @@ def to_compressible(
     with scope_of(copied):
         for weight in chosen:
             algorithm = algorithms[weight.spec.path]
-            tensors = algorithm.init(tf.cast(weight.variable.read_value(), weight.spec.dtype), weight.spec)
+            value = tf.cast(weight.variable.read_value(), weight.spec.dtype)
+            tensors = algorithm.init(value, weight.spec, float(lmbda))
             put_slot(weight, algorithm, tensors, Projected, trainable=weight.variable.trainable)
         redirect_losses(copied, dict(iterate_references(chosen)))
         add_rate(copied, lmbda, num_params)
@@ -186,7 +187,10 @@ def _continue_training(model: tf.keras.Model, lmbda: float) -> tf.keras.Model:
 
 
 def to_compressed(
-    model: tf.keras.Model, rules: Optional[Rules] = None, decode: str = "each_call"
+    model: tf.keras.Model,
+    rules: Optional[Rules] = None,
+    decode: str = "each_call",
+    lmbda: float = 1.0,
 ) -> tf.keras.Model:
     """A clone that holds encoded tensors in the place of each compressed weight, and no float copy.
 
@@ -195,6 +199,7 @@ def to_compressed(
       rules: as in `to_compressible`; only for a plain model.
       decode: `each_call` decodes a weight each time that a call of the model needs it; `once` keeps what
         the first call decodes, for speed.
+      lmbda: λ of the compression post training; only for a plain model.
 
     Raises:
       FormError, RuleError, CloneError: as `to_compressible`.
@@ -205,7 +210,7 @@ def to_compressed(
     if form == "plain":
         if rules is None:
             raise FormError("A plain model needs rules: an algorithm, or (pattern, algorithm) pairs.")
-        model = to_compressible(model, rules)
+        model = to_compressible(model, rules, lmbda)
     elif rules is not None:
         raise FormError(f"The model is {form} already: rules only choose for a plain model (see to_plain).")
     kind = StoredOnce if decode == "once" else Stored
@@ -244,6 +249,22 @@ def rate_of(model: tf.keras.Model) -> float:
 def rated_slots(model: tf.keras.Model) -> list[Projected]:
     """The weights of a compressible model that have a rate; computes none."""
     return [s for s in slots_of(model) if isinstance(s, Projected) and s.algorithm.has_penalty]
+
+
+def update(model: tf.keras.Model, progress: float, lmbda: float) -> None:
+    """Runs `Algorithm.update` on each weight of a compressible model.
+
+    Args:
+      model: compressible.
+      progress: of its training, in [0, 1].
+      lmbda: λ.
+    """
+    for slot in slots_of(model):
+        if isinstance(slot, Projected):
+            variables = slot.variables()
+            changed = slot.algorithm.update(slot.tensors(), progress, slot.spec, lmbda)
+            for name, value in changed.items():
+                variables[name].assign(value)
 
 
 def rate_terms(model: tf.keras.Model) -> list[tf.Tensor]:

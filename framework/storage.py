@@ -191,7 +191,14 @@ def config_of(algorithm: Algorithm) -> dict[str, Any]:
     """The hyper-parameters of `algorithm` that are not its class's defaults."""
     values = {field.name: getattr(algorithm, field.name) for field in dataclasses.fields(algorithm)}
     defaults = {field.name: field.default for field in dataclasses.fields(algorithm)}
-    return {name: value for name, value in values.items() if value != defaults[name]}
+    return {name: _config(value) for name, value in values.items() if value != defaults[name]}
+
+
+def _config(value: Any) -> Any:
+    """A hyper-parameter as a container holds it: an algorithm in it (a chain's) by name and config."""
+    if isinstance(value, Algorithm):
+        return [value.name, config_of(value)]
+    return [_config(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def kept_weights(model: tf.keras.Model) -> Iterator[Weight]:

@@ -1,4 +1,4 @@
-"""What training a compressible model needs beyond Keras: seeds, and a λ that warms up."""
+"""What training a compressible model needs beyond Keras: seeds, λ's warm-up, algorithms' updates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Optional
 import tensorflow as tf
 from tensorflow.python.framework import config as tf_config  # its way back from determinism is not public
 
-from .forms import Compressible, FormError
+from .forms import Compressible, FormError, update
 
 
 def set_seeds(seed: int, deterministic: bool = False) -> None:
@@ -74,3 +74,45 @@ class LmbdaWarmup(tf.keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         if self._lmbda is not None:
             self.model.lmbda.assign(self._lmbda)
+
+
+class Updates(tf.keras.callbacks.Callback):
+    """Runs `Algorithm.update` on every weight, at both ends of a training and `TIMES` times in between.
+
+    When it does follows from the optimizer's step counter and from where epochs begin, so that training
+    that resumes from a checkpoint at the end of an epoch is updated as it would have been.
+    """
+
+    _supports_tf_logs = True  # Keras then leaves the logs on the device
+
+    TIMES = 40
+
+    def __init__(self, lmbda: Optional[float] = None):
+        """Says for which λ: by default the model's own when training begins; see `LmbdaWarmup`."""
+        super().__init__()
+        self._lmbda = lmbda
+        self._last = -1
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not isinstance(self.model, Compressible):
+            raise FormError("Updates trains a compressible model; make one with to_compressible.")
+        if self._lmbda is None:
+            self._lmbda = float(self.model.lmbda.numpy())
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._last = -1
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        optimizer: Any = self.model.optimizer
+        done = int(optimizer.iterations.numpy())  # of several steps since the last call, it may be
+        progress = min(1.0, done / (self.params["epochs"] * self.params["steps"]))
+        if int(progress * self.TIMES) != self._last:
+            self._last = int(progress * self.TIMES)
+            self._update(progress)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._update(1.0)
+
+    def _update(self, progress: float) -> None:
+        assert self._lmbda is not None
+        update(self.model, progress, self._lmbda)

@@ -96,8 +96,12 @@ A point of the table as a file to deploy:
 
 \b
 Your own model, after training:
-  lambdapress compress model.keras model.lpz
+  lambdapress compress model.keras model.lpz --algorithm uniform
   lambdapress inspect model.lpz
+
+\b
+Your own algorithm, in a file (docs/add_an_algorithm.md):
+  lambdapress train --import my_algorithm.py --task digits --algorithm mine --lmbda 1
 """
 
 
@@ -308,3 +312,22 @@ def _run(plan: Plan, out: Path, workers: Optional[int], data_dir: Optional[str],
 
 for _command in [*cli_models.COMMANDS, *cli_deploy.COMMANDS]:
     main.add_command(_command)
+
+
+def _import_own(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    from .names import import_own
+
+    for name in names:
+        import_own(name)
+
+
+for _command in main.commands.values():  # eager: before the command asks for anything by name
+    click.option(
+        "--import",
+        multiple=True,
+        metavar="MODULE",
+        expose_value=False,
+        is_eager=True,
+        callback=_import_own,
+        help="Imports your own tasks and algorithms: a module, or a .py file; may be repeated.",
+    )(_command)

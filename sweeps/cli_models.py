@@ -24,8 +24,20 @@ def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, Optional[str]]]:
 @click.argument("out", metavar="OUT.lpz", type=click.Path(dir_okay=False))
 @click.option("--algorithm", default="power_law", show_default=True, help="For weights that no rule takes.")
 @click.option("--rule", "rules", multiple=True, metavar="'PATTERN=algorithm'", help="First match wins.")
+@click.option("--lmbda", type=float, default=0.1, show_default=True, help="λ: higher for fewer bytes.")
+@click.option("--task", help="Name of a task to evaluate the model on, before and after.")
 @click.option("--gin", "bindings", multiple=True, metavar="'X.y = 1'", help="Binds a parameter.")
-def compress(model: str, out: str, algorithm: str, rules: tuple[str, ...], bindings: tuple[str, ...]) -> None:
+@click.option("--data-dir", type=click.Path(file_okay=False), help="Where prepared TensorFlow Datasets are.")
+def compress(
+    model: str,
+    out: str,
+    algorithm: str,
+    rules: tuple[str, ...],
+    lmbda: float,
+    task: Optional[str],
+    bindings: tuple[str, ...],
+    data_dir: Optional[str],
+) -> None:
     """Compresses a saved Keras model.
 
     MODEL is a .keras or .h5 file or a SavedModel folder; it is taken as it is, without training.
@@ -35,13 +47,16 @@ def compress(model: str, out: str, algorithm: str, rules: tuple[str, ...], bindi
 
     \b
       lambdapress compress model.keras model.lpz
+      lambdapress compress model.keras model.lpz --algorithm uniform --lmbda 0.03 --task digits
       lambdapress compress model.keras model.lpz --rule 'embedding=' --rule 'kernel=power_law'
     """
     from .models import compress_file
 
-    size, report = compress_file(model, out, algorithm, _parse_rules(rules), bindings)
-    floats = report.float_bytes
+    done = compress_file(model, out, algorithm, _parse_rules(rules), bindings, lmbda, task, data_dir)
+    floats, size = done.report.float_bytes, done.report.size_bytes
     click.echo(f"{out}: {size:,} bytes, {floats / size:.1f}× smaller than {floats:,} bytes of floats")
+    if done.metric is not None:
+        click.echo(f"{done.metric} {done.before:.4f} before, {done.after:.4f} after")
 
 
 @click.command()

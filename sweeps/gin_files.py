@@ -22,7 +22,7 @@ from gin import config as gin_config
 from gin import config_parser
 
 from ..framework.registry import near_misses
-from .names import registries
+from .names import imported, registries
 
 T = TypeVar("T")
 
@@ -123,8 +123,9 @@ def read_file(path: Union[str, Path], seen: tuple[str, ...] = ()) -> Source:
 
 
 def read_overrides(overrides: Iterable[str]) -> Source:
-    """Bindings given one by one, as by `--gin 'digits.epochs = 3'`."""
-    return sum((read(text, f"--gin {text!r}") for text in overrides), Source())
+    """Bindings given one by one, as by `--gin 'digits.epochs = 3'`, and what `--import` has imported."""
+    own = Source(imports=tuple(f"import {module}" for module in imported()))
+    return sum((read(text, f"--gin {text!r}") for text in overrides), own)
 
 
 def read(text: str, where: str, seen: tuple[str, ...] = ()) -> Source:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..framework import load, pretrained, save, set_seeds, size_report, to_compressible
+from ..framework import Updates, load, pretrained, save, set_seeds, size_report, to_compressible
 from ..framework.storage import estimated_bytes
 from . import callbacks
 from .names import registries
@@ -47,7 +47,7 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
 
     events = callbacks.Events(directory / EVENTS, trial)
     clock = callbacks.Clock(directory / CLOCK)
-    watch = [callbacks.Watch(report), events, clock]
+    watch = [callbacks.Watch(report), events, clock, Updates(trial.lmbda)]
     if settings.lmbda_warmup > 0:
         watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda))
     task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)

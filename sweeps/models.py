@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -11,13 +12,26 @@ from .names import registries
 from .trial_settings import OWN, Settings
 
 
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """What has become of a model: its file's size report; a task's metric before and after, if asked for."""
+
+    report: Any
+    metric: Optional[str] = None
+    before: Optional[float] = None
+    after: Optional[float] = None
+
+
 def compress_file(
     model: Union[str, Path],
     out: Union[str, Path],
     algorithm: str,
     rules: Sequence[tuple[str, Optional[str]]] = (),
     bindings: Sequence[str] = (),
-) -> tuple[int, Any]:
+    lmbda: float = 0.1,
+    task: Optional[str] = None,
+    data_dir: Union[str, Path, None] = None,
+) -> Compressed:
     """Compresses a saved Keras model post training.
 
     Args:
@@ -26,24 +40,30 @@ def compress_file(
       algorithm: name of the algorithm for every weight that no rule takes.
       rules: `(pattern over weight paths, algorithm name or None)`, first match wins.
       bindings: gin bindings on top of the algorithms' gin files.
-
-    Returns:
-      The size in bytes, and the size report.
+      lmbda: λ, for algorithms that it means something to without training.
+      task: name of a task on which to evaluate the model and what is read back from the file.
+      data_dir: folder of prepared TensorFlow Datasets.
 
     Raises:
-      ValueError: for a model, a rule, an algorithm or a binding that cannot be used.
+      ValueError: for a model, a rule, an algorithm, a task or a binding that cannot be used.
     """
     import tensorflow as tf
 
-    from ..framework import save, size_report, to_compressible
+    from ..framework import load, save, size_report, to_compressible
 
-    with gin_files.isolated():
+    with gin_files.isolated(), run.data_folder(data_dir):
         names = {algorithm, *(name for _, name in rules if name)}
-        _configure(names, bindings)
+        _configure(names | ({task} if task else set()), bindings)
+        measured = registries()[0].build(task) if task else None
         plain = tf.keras.models.load_model(model, compile=False)
         named = [*rules, (".*", OWN)] if rules else []
-        compressible = to_compressible(plain, Settings(rules=named).build_rules(algorithm))
-    return save(compressible, out), size_report(out)
+        compressible = to_compressible(plain, Settings(rules=named).build_rules(algorithm), lmbda)
+        save(compressible, out)
+        report = size_report(out)
+        if measured is None:
+            return Compressed(report)
+        before, after = (float(measured.evaluate(model)) for model in (plain, load(out, plain)))
+        return Compressed(report, measured.metric, before, after)
 
 
 def inspect_file(path: Union[str, Path]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from lambdapress.framework import (
@@ -65,7 +66,9 @@ def losses_of(case, model) -> tf.Tensor:
 
 
 def test_every_trained_variable_gets_a_gradient(case):
-    model = to_compressible(case.plain, case.algorithm)  # training changes statistics
+    # Training changes statistics. A λ at which a kernel of six numbers is not pruned down to one, past which
+    # there is no gradient to get.
+    model = to_compressible(case.plain, case.algorithm, lmbda=0.1)
     with tf.GradientTape() as tape:
         loss = losses_of(case, model)
     variables = model.trainable_variables
@@ -143,13 +146,59 @@ def test_a_graph_trains_and_predicts_as_eager_code_and_leaves_the_original_alone
     assert_same(case.plain(case.inputs), outputs)
 
 
+SPECS = (
+    WeightSpec("dense/kernel", (60, 50), "float32", "kernel"),
+    WeightSpec("conv/kernel", (3, 3, 16, 20), "float32", "kernel", spatial=2),
+    WeightSpec("embedding/embeddings", (80, 16), "float32", "embedding"),
+    WeightSpec("dense/bias", (50,), "float32", "bias"),
+)
+
+
+def weight_of(spec: WeightSpec) -> tf.Tensor:
+    """Of a spectrum and of magnitudes that fall off, as a trained one's do."""
+    values = np.random.default_rng(4).laplace(scale=0.1, size=spec.shape)
+    return tf.constant(values * np.logspace(0, -1, spec.shape[-1]), tf.float32)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.path)
+def test_what_is_stored_is_what_training_saw_at_every_moment(algorithm, spec):
+    """Also after each update, if it is not refused; variables keep their shapes and dtypes."""
+    instance = algorithms.build(algorithm)
+    variables = dict(instance.init(weight_of(spec), spec, 0.3))
+    for progress in (0.0, 0.3, 0.6, 1.0):
+        changed = instance.update(variables, progress, spec, 0.3)
+        for name, value in changed.items():
+            assert (value.shape, value.dtype) == (variables[name].shape, variables[name].dtype)
+        variables.update(changed)
+        projected = instance.project(variables, spec)
+        try:
+            encoded = instance.encode(variables, spec)
+        except ValueError as error:
+            assert progress < 1 and "training" in str(error)  # not ended: nothing is there to store yet
+            continue
+        assert instance.decode(encoded, spec).numpy().tobytes() == projected.numpy().tobytes()
+        assert not instance.update(variables, 1.0, spec, 0.3).keys() - variables.keys()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.path)
+def test_lmbda_means_fewer_bytes_or_nothing(algorithm, spec):
+    """Of what is compressed without training, where there is no rate to train with."""
+    instance = algorithms.build(algorithm)
+    sizes = []
+    for lmbda in (0.01, 0.1, 1.0):
+        encoded = instance.encode(instance.init(weight_of(spec), spec, lmbda), spec)
+        sizes.append(sum(tensor_bytes(tensor) for tensor in encoded.values()))
+    assert sizes == sorted(sizes, reverse=True)
+    if not instance.uses_lmbda:
+        assert len(set(sizes)) == 1
+    elif not instance.has_penalty and spec.role != "bias":
+        assert sizes[-1] < sizes[0] / 2
+
+
 def test_a_higher_penalty_means_more_bytes(algorithm):
     """Over scales and sparsities, for a dense weight and a convolution's."""
     instance = algorithms.build(algorithm)
-    for spec in (
-        WeightSpec("dense/kernel", (60, 50), "float32", "kernel"),
-        WeightSpec("conv/kernel", (3, 3, 16, 20), "float32", "kernel", spatial=2),
-    ):
+    for spec in SPECS[:2]:
         rng = np.random.default_rng(4)
         penalties, sizes = [], []
         for scale in (0.01, 0.03, 0.1, 0.3, 1.0):
@@ -159,8 +208,8 @@ def test_a_higher_penalty_means_more_bytes(algorithm):
                 encoded = instance.encode(instance.init(tf.constant(weight, tf.float32), spec), spec)
                 variables = instance.restore(encoded, spec)
                 penalty = instance.penalty(variables, spec)
+                assert instance.has_penalty == (penalty is not None)
                 if penalty is None:
-                    assert not instance.trains
                     return
                 penalties.append(float(penalty))
                 sizes.append(sum(tensor_bytes(t) for t in encoded.values()))
@@ -170,7 +219,9 @@ def test_a_higher_penalty_means_more_bytes(algorithm):
 
 def tensor_bytes(tensor) -> int:
     value = tf.convert_to_tensor(tensor).numpy()
-    return len(value) if isinstance(value, bytes) else value.nbytes
+    if isinstance(value, bytes):
+        return len(value)
+    return sum(map(len, value.ravel())) if value.dtype == object else value.nbytes
 
 
 def correlation(first, second) -> float:

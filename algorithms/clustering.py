@@ -1,0 +1,166 @@
+"""Weights that share the values of a codebook.
+
+S. Han, H. Mao, W. J. Dally, "Deep Compression", ICLR 2016 (§3): k-means from linearly spaced centroids, one
+codebook a layer, fine-tuned by the sum of its weights' gradients. TensorFlow Model Optimization's weight
+clustering also lets the weights move on and assigns them anew.
+
+For a λ the codebook is found by entropy-constrained k-means (P. Chou, T. Lookabaugh, R. Gray,
+"Entropy-constrained vector quantization", IEEE Trans. ASSP, 1989), in which rare values lose to common ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ..framework.algorithm import Tensors, WeightSpec, algorithms
+from ..framework.entropy import decode_integers, encode_integers
+from .distortion import Sensitive
+
+_BINS = 4096
+_ITERATIONS = 100
+_OFF = -1  # in the place of an index: the weights are not clustered yet
+
+
+@algorithms.register("clustering")
+@dataclasses.dataclass(frozen=True)
+class Clustering(Sensitive):
+    """K-means codebook, shared by the weights of a tensor, trained or refit; indices entropy coded.
+
+    λ weighs bits per weight (of the indices' entropy) against `sensitivity` times the relative squared error
+    of a weight tensor, so it decides how many of the `clusters` are used. At 0 it is plain k-means.
+
+    Attributes:
+      clusters: the most entries of a codebook.
+      start: the fraction of a training from which weights are clustered; 1 is post training.
+      refit: from then on, whether the codebook is found anew from weights that move on with the gradient
+        that passes straight through; otherwise it is trained itself, each weight keeping its entry.
+    """
+
+    clusters: int = 64
+    start: float = 1.0
+    refit: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (isinstance(self.clusters, int) and 2 <= self.clusters <= 1024):
+            raise ValueError(f"clusters must be an integer in [2, 1024], got {self.clusters!r}.")
+        if not 0 <= self.start <= 1:
+            raise ValueError(f"start must be a fraction of the training in [0, 1], got {self.start!r}.")
+
+    def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
+        """`weight`; `codebook`, float32 [clusters]; `index`, int16 of the weight's shape."""
+        return {"weight": weight, **self._fit(weight, spec, lmbda)}
+
+    def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
+        index = variables["index"]
+        if progress < self.start:
+            return {"index": tf.fill(index.shape, tf.constant(_OFF, tf.int16))}
+        clustered = not bool(tf.reduce_any(index == _OFF))
+        if clustered and (progress == 1 or not self.refit):
+            return {}
+        return self._fit(variables["weight"], spec, lmbda)
+
+    def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        weight, index = variables["weight"], tf.cast(variables["index"], tf.int32)
+        codebook = _stored_precision(variables["codebook"])
+        shared = tf.cast(tf.gather(codebook, tf.maximum(index, 0)), spec.dtype)
+        return tf.where(index == _OFF, weight, _through_both(shared, weight))
+
+    def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        """`codebook`, bfloat16 [entries in use], the commonest first; the indices' code (`encode_integers`).
+
+        Raises:
+          ValueError: where training was left before the weights were clustered.
+        """
+        index = np.ravel(variables["index"].numpy())
+        if np.any(index == _OFF):
+            raise ValueError(
+                f"{spec.path} is not clustered: training has not come to `start`. Pass Updates() to fit."
+            )
+        counts = np.bincount(index, minlength=self.clusters)
+        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+        rank = np.zeros(self.clusters, np.int32)
+        rank[order] = np.arange(len(order))
+        codebook = tf.cast(tf.gather(variables["codebook"], order), tf.bfloat16)
+        return {**encode_integers(tf.constant(rank[index])), "codebook": codebook}
+
+    def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        codebook = tf.cast(encoded["codebook"], tf.float32)
+        return tf.cast(tf.gather(codebook, self._index(encoded, spec)), spec.dtype)
+
+    def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        codebook = tf.cast(encoded["codebook"], tf.float32)
+        return {
+            "weight": self.decode(encoded, spec),
+            "codebook": tf.pad(codebook, [[0, self.clusters - len(codebook)]]),
+            "index": tf.cast(self._index(encoded, spec), tf.int16),
+        }
+
+    def _index(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        codebook = encoded["codebook"]
+        if codebook.shape.rank != 1 or (codebook.shape[0] or 0) > self.clusters:
+            raise ValueError(f"a codebook has at most {self.clusters} entries, got {codebook.shape}.")
+        return decode_integers(encoded, spec.shape)
+
+    def _fit(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float) -> Tensors:
+        values = tf.cast(weight, tf.float32).numpy()
+        if not np.isfinite(values).all():
+            raise ValueError(f"{spec.path} has weights that are not finite.")
+        codebook, index = cluster(values, self.clusters, lmbda / self.sensitivity)
+        return {"codebook": tf.constant(codebook), "index": tf.constant(index.astype(np.int16))}
+
+
+def cluster(values: np.ndarray, clusters: int, price: float) -> tuple[np.ndarray, np.ndarray]:
+    """Entropy-constrained k-means in one dimension, on a histogram.
+
+    Minimises the mean of (x−c)²/E[x²] − price·log2 p(c) over each x's codeword c of frequency p(c).
+
+    Args:
+      values: finite floats, any shape.
+      clusters: how many codewords to begin with, evenly spaced from the least to the largest value.
+      price: of a bit.
+
+    Returns:
+      Codebook, float32 [clusters] with unused entries, and indices of the shape of `values`.
+    """
+    least, most = (values.min(), values.max()) if values.size else (0.0, 0.0)
+    codebook = np.linspace(least, most, clusters)
+    power = float(np.mean(np.square(values, dtype=np.float64))) if values.size else 0.0
+    if most == least or power == 0:
+        return codebook.astype(np.float32), np.zeros(values.shape, np.int64)
+    bins = np.minimum(((values - least) * (_BINS / (most - least))).astype(np.int64), _BINS - 1)
+    counts = np.bincount(bins.ravel(), minlength=_BINS)
+    inside = counts > 0
+    sums = np.bincount(bins.ravel(), weights=values.ravel(), minlength=_BINS)
+    counts, means = counts[inside], sums[inside] / counts[inside]
+    bits, assigned = np.zeros(clusters), np.full(len(counts), _OFF)
+    for _ in range(_ITERATIONS):
+        cost = (means[:, None] - codebook) ** 2 / power + price * bits
+        before, assigned = assigned, np.argmin(cost, axis=1)
+        if np.array_equal(before, assigned):
+            break
+        members = np.bincount(assigned, weights=counts, minlength=clusters)
+        totals = np.bincount(assigned, weights=counts * means, minlength=clusters)
+        codebook = np.where(members > 0, totals / np.maximum(members, 1), codebook)
+        if price > 0:
+            with np.errstate(divide="ignore"):
+                bits = -np.log2(members / values.size)  # infinite where there are no members: none will join
+    of_bin = np.zeros(_BINS, np.int64)
+    of_bin[inside] = assigned
+    return codebook.astype(np.float32), of_bin[bins]
+
+
+def _stored_precision(codebook: tf.Tensor) -> tf.Tensor:
+    stored = tf.cast(tf.cast(codebook, tf.bfloat16), tf.float32)
+    return codebook + tf.stop_gradient(stored - codebook)
+
+
+@tf.custom_gradient
+def _through_both(shared: tf.Tensor, weight: tf.Tensor) -> Any:
+    """`shared`; the gradient goes to the codebook, and straight through to the weight."""
+    del weight
+    return tf.identity(shared), lambda upstream: (upstream, upstream)

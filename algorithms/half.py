@@ -1,0 +1,58 @@
+"""A cast to 16 bits: the baseline that everyone forgets."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from ..framework.algorithm import Tensors, WeightSpec, algorithms
+from .links import Elementwise
+
+_DTYPES = ("float16", "bfloat16")
+
+
+@algorithms.register("half")
+@dataclasses.dataclass(frozen=True)
+class Half(Elementwise):
+    """Post-training cast to float16 or bfloat16: 2 bytes a weight.
+
+    λ means nothing to it. Training sees the rounded weights, with the gradient straight through.
+
+    Attributes:
+      dtype: `float16` (11 bits of precision, up to 65,504) or `bfloat16` (8 bits, the range of float32).
+    """
+
+    uses_lmbda = False
+
+    dtype: str = "float16"
+
+    def __post_init__(self):
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {self.dtype!r}.")
+
+    def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        weight = variables["weight"]
+        return _straight_through(weight, tf.cast(tf.cast(weight, self.dtype), spec.dtype))
+
+    def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        """`value`, 16-bit floats of the weight's shape.
+
+        Raises:
+          ValueError: where a finite weight is beyond the dtype's range.
+        """
+        value = tf.cast(variables["weight"], self.dtype)
+        if bool(tf.reduce_any(tf.math.is_finite(variables["weight"]) & ~tf.math.is_finite(value))):
+            raise ValueError(f"{spec.path} has weights beyond the range of {self.dtype}; take bfloat16.")
+        return {"value": value}
+
+    def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        if encoded["value"].dtype != self.dtype:
+            raise ValueError(f"{self.dtype} expected, got {encoded['value'].dtype.name}.")
+        return tf.cast(encoded["value"], spec.dtype)
+
+
+@tf.custom_gradient
+def _straight_through(weight: tf.Tensor, rounded: tf.Tensor) -> Any:
+    return tf.identity(rounded), lambda upstream: (upstream, None)

@@ -1,0 +1,153 @@
+"""Magnitude pruning on a schedule.
+
+M. Zhu, S. Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model compression", ICLR
+2018 workshop (arXiv 1710.01878): gradual pruning, sparsity rising as s_f·(1−(1−t)³), masked weights without
+gradient. N:M patterns: A. Zhou et al., "Learning N:M Fine-grained Structured Sparse Neural Networks From
+Scratch", ICLR 2021.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from ..framework.algorithm import Tensors, WeightSpec, algorithms
+from ..framework.entropy import decode_integers, encode_integers
+from .distortion import Sensitive
+from .links import Structured
+from .planes import decode_floats, encode_floats
+from .sparsity import Pattern
+
+
+@algorithms.register("pruning")
+@dataclasses.dataclass(frozen=True)
+class Pruning(Structured, Sensitive):
+    """Magnitude pruning on a polynomial schedule, unstructured, in blocks or N:M; survivors entropy coded.
+
+    λ decides the sparsity, where `sparsity` does not: a group of weights is worth keeping while `sensitivity`
+    times its share of ‖w‖² is more than λ times its bits per weight of the tensor, so that unstructured
+    pruning drops what is below √(λ·value_bits/sensitivity) of the root mean square.
+
+    The mask is entropy coded, and so are the exponents of the survivors, which stay floats; `chain` quantises
+    them. Biases and other vectors keep all of their weights.
+
+    Attributes:
+      pattern: `unstructured`; blocks of rows × columns of the kernel's matrix, whose columns are the last
+        axis, such as `4x1`; or N:M, the N largest of each M along the rows (the inputs), such as `2:4`.
+      sparsity: the fraction of a kernel's groups that is dropped in the end. None: follows from λ. N:M has
+        its own.
+      begin: the fraction of a training at which pruning begins.
+      end: the fraction at which the final sparsity is reached; from then on the survivors are fine-tuned. 1
+        for both prunes after training.
+      value_bits: what a survivor is taken to cost: 27 as a coded float, some 6 where a chain quantises it.
+    """
+
+    trains = True
+
+    pattern: str = "unstructured"
+    sparsity: Optional[float] = None
+    begin: float = 0.25
+    end: float = 0.75
+    value_bits: float = 27.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        Pattern.parse(self.pattern)
+        if self.sparsity is not None and not 0 <= self.sparsity < 1:
+            raise ValueError(f"sparsity must lie in [0, 1), or be None to go by λ, got {self.sparsity!r}.")
+        if self.sparsity is not None and ":" in self.pattern:
+            raise ValueError(f"pattern {self.pattern!r} has its own sparsity; leave sparsity at None.")
+        if not 0 <= self.begin <= self.end <= 1:
+            raise ValueError(
+                f"begin and end must be 0 ≤ begin ≤ end ≤ 1, got {self.begin!r} and {self.end!r}."
+            )
+        if not 0 < self.value_bits <= 64:
+            raise ValueError(f"value_bits must lie in (0, 64], got {self.value_bits!r}.")
+
+    def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
+        """`weight`; for kernels also `mask`, bool of the weight's shape.
+
+        Raises:
+          ValueError: for a kernel that the pattern's blocks or groups do not divide.
+        """
+        if len(spec.shape) < 2:
+            return {"weight": weight}
+        self._pattern.check(spec)
+        return {"weight": weight, "mask": self._mask(weight, spec, lmbda, 1.0)}
+
+    def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
+        if "mask" not in variables:
+            return {}
+        done = (progress - self.begin) / (self.end - self.begin) if self.end > self.begin else 1.0
+        if progress < self.begin:
+            done = 0.0
+        elif progress == 1 and not bool(tf.reduce_all(variables["mask"])):
+            return {}  # what is dropped now, no step would make up for
+        return {"mask": self._mask(variables["weight"], spec, lmbda, 1 - (1 - min(done, 1.0)) ** 3)}
+
+    def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        weight = variables["weight"]
+        return tf.where(variables["mask"], weight, tf.zeros_like(weight)) if "mask" in variables else weight
+
+    def shapes(self, spec: WeightSpec) -> dict[str, tuple[int, ...]]:
+        return {"weight": spec.shape}
+
+    def settle(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        return {"weight": self.project(variables, spec)}
+
+    def resume(self, settled: Tensors, spec: WeightSpec) -> Tensors:
+        weight = settled["weight"]
+        return {"weight": weight, "mask": weight != 0} if len(spec.shape) >= 2 else {"weight": weight}
+
+    def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        """`planes` of the survivors (`encode_floats`); for kernels the mask's code (`encode_integers`)."""
+        weight, mask = variables["weight"].numpy(), variables.get("mask")
+        if mask is None:
+            return {"planes": tf.constant(encode_floats(weight, "zlib"))}
+        kept = self._pattern.kept(mask, spec)
+        planes = encode_floats(weight[self._pattern.mask(kept, spec).numpy()], "zlib")
+        return {**encode_integers(kept), "planes": tf.constant(planes)}
+
+    def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        return self.project(self.restore(encoded, spec), spec)
+
+    def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        dtype = tf.as_dtype(spec.dtype)
+        if "code" not in encoded:
+            floats = decode_floats(encoded["planes"], "zlib", tf.constant(spec.size), dtype)
+            return {"weight": tf.reshape(floats, spec.shape)}
+        kept = decode_integers(encoded, self._pattern.groups(spec))
+        mask = self._pattern.mask(kept, spec)
+        flat = tf.cast(tf.reshape(mask, [-1]), tf.int32)
+        survivors = decode_floats(encoded["planes"], "zlib", tf.reduce_sum(flat), dtype)
+        # Gathered, one after the last for a place without any: adding to 0 would lose the sign of a −0.
+        places = tf.where(flat > 0, tf.cumsum(flat) - 1, tf.shape(survivors)[0])
+        weight = tf.gather(tf.concat([survivors, tf.zeros([1], dtype)], 0), places)
+        return {"weight": tf.reshape(weight, spec.shape), "mask": mask}
+
+    @property
+    def _pattern(self) -> Pattern:
+        return Pattern.parse(self.pattern)
+
+    def _mask(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float, share: float) -> tf.Tensor:
+        """The mask once `share` of what is dropped in the end is dropped."""
+        pattern = self._pattern
+        energy = np.square(pattern.split(tf.cast(weight, tf.float32), spec).numpy(), dtype=np.float64)
+        if pattern.keep is None:
+            energy = energy.sum(axis=1, keepdims=True)
+            least = lmbda * self.value_bits / self.sensitivity * energy.sum() / max(1, len(energy))
+            final = np.sum(energy < least) if self.sparsity is None else self.sparsity * len(energy)
+            # One stays: a kernel that is all 0 stops what is before it from training.
+            count = min(round(share * float(final)), max(0, len(energy) - 1))
+            drop = np.argsort(energy[:, 0], kind="stable")[:count]
+            keep = np.ones(energy.shape, bool)
+            keep[drop] = False
+        else:
+            drop = round(share * (pattern.size - pattern.keep))
+            order = np.argsort(energy, axis=1, kind="stable")[:, :drop]
+            keep = np.ones(energy.shape, bool)
+            np.put_along_axis(keep, order, False, axis=1)
+        return pattern.join(tf.constant(np.broadcast_to(keep, (len(keep), pattern.size))), spec)

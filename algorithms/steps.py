@@ -1,0 +1,66 @@
+"""Quantisation steps as small integers, and the choice of one for a λ.
+
+A step is 2^(code/32): two bytes, within 1.1% of any wish, never trained (only float variables are), and the
+same number on every machine, since it is put together from a table and an exponent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+_PER_OCTAVE = 32
+_MANTISSAS = (2.0 ** (np.arange(_PER_OCTAVE) / _PER_OCTAVE)).astype(np.float32)
+_LOWEST, _HIGHEST = -100 * _PER_OCTAVE, 100 * _PER_OCTAVE  # far from float32's denormals and its infinity
+OFF = -(2**15)
+"""In the place of a code: the values are not to be rounded."""
+
+_SAMPLE = 2**16
+_CANDIDATES = 2.0 ** np.arange(-8, 2.25, 0.25)  # in units of the root mean square
+
+
+def code_of(step: np.ndarray) -> np.ndarray:
+    """The codes, int16, of the smallest steps that are at least `step`; any where a step is 0."""
+    with np.errstate(divide="ignore"):
+        codes = np.ceil(_PER_OCTAVE * np.log2(np.asarray(step, np.float64)) - 1e-3)
+    return np.clip(codes, _LOWEST, _HIGHEST).astype(np.int16)
+
+
+def step_of(code: tf.Tensor) -> tf.Tensor:
+    """The steps of codes: float32 of the same shape. In graphs, too."""
+    code = tf.clip_by_value(tf.cast(code, tf.int32), _LOWEST, _HIGHEST)
+    octave = tf.math.floordiv(code, _PER_OCTAVE)
+    power = tf.bitcast(tf.bitwise.left_shift(octave + 127, 23), tf.float32)
+    return tf.gather(tf.constant(_MANTISSAS), code - octave * _PER_OCTAVE) * power
+
+
+def entropy(counts: np.ndarray) -> float:
+    """Of the distribution that counts are drawn from, as they say: bits a value."""
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+def best_step(values: np.ndarray, lmbda: float, sensitivity: float) -> float:
+    """The step Δ that minimises sensitivity·Σ(x−Δ·round(x/Δ))²/Σx² + λ·bits a value; at least 2⁻⁸ of the RMS.
+
+    Args:
+      values: finite floats, any shape; a regular sample is taken of many.
+      lmbda: λ.
+      sensitivity: see `distortion.Sensitive`.
+
+    Returns:
+      The step, in units of the values; 0 where they are all 0.
+    """
+    flat = np.ravel(values)
+    flat = flat[:: max(1, flat.size // _SAMPLE)].astype(np.float64)
+    rms = float(np.sqrt(np.mean(flat**2))) if flat.size else 0.0
+    if rms == 0:
+        return 0.0
+    x = flat / rms
+
+    def cost(step: float) -> float:
+        rounded = np.rint(x / step)
+        _, counts = np.unique(rounded, return_counts=True)
+        return sensitivity * float(np.mean((x - step * rounded) ** 2)) + lmbda * entropy(counts)
+
+    return rms * float(min(_CANDIDATES, key=cost))

@@ -1,0 +1,233 @@
+"""Embeddings put together from sub-unit embeddings.
+
+E. Variani, A. T. Suresh, M. Weintraub, "WEST: Word Encoded Sequence Transducers", ICASSP 2019 (arXiv
+1811.08417).
+
+Theirs: each word is encoded as a sequence of units of a small alphabet, random or of the domain, so that the
+embedding matrix is the product of a sparse matrix of codes, fixed before training, and a small dense one with
+the units' embeddings, which is trained; the same for the softmax layer.
+
+Our reading of three things:
+
+- A code has `positions` units, and each position has a table of its own: a word's embedding is the sum of its
+  units' rows, or their concatenation (the structured dense matrix is then block diagonal).
+- Random units come from a hash of word, position and seed, so that the seed is all that is stored of them.
+- In the place of units of the domain, which a weight tensor does not know, codes may be found from an
+  embedding that was trained plainly: by k-means of its parts (for a concatenation; product quantisation,
+  Jégou, Douze, Schmid 2011) or of its residuals (for a sum; residual quantisation). These are stored, entropy
+  coded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ..framework.algorithm import Tensors, WeightSpec, algorithms
+from ..framework.entropy import decode_integers, encode_integers
+from .links import Structured
+
+_CODES = ("random", "kmeans")
+_COMBINE = ("sum", "concatenate")
+_OFF = -1  # in the place of a code: the embedding is still trained plainly
+
+
+@algorithms.register("west")
+@dataclasses.dataclass(frozen=True)
+class West(Structured):
+    """Embeddings as sums or concatenations of sub-unit embeddings (Variani et al. 2019), trained as such.
+
+    λ means nothing to it: its size is `positions`·`alphabet` rows, and with k-means a code for each word. It
+    takes embeddings; weights in other roles stay in full, so give them another algorithm by a rule, or put
+    this one in a chain.
+
+    Attributes:
+      positions: units in a code.
+      alphabet: how many units there are for each position; no more than words are used.
+      combine: `sum`, or `concatenate`, for which `positions` must divide the embedding's width.
+      codes: `random`, fixed by `seed` and trained with from the beginning, or `kmeans`.
+      start: the fraction of a training at which k-means finds codes; before, the embedding is trained
+        plainly.
+      seed: of random codes and of k-means.
+    """
+
+    trains = True
+    uses_lmbda = False
+
+    positions: int = 4
+    alphabet: int = 32
+    combine: str = "sum"
+    codes: str = "random"
+    start: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, least, most in (("positions", 1, 64), ("alphabet", 2, 2048), ("seed", 0, 2**31 - 1)):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and least <= value <= most):
+                raise ValueError(f"{name} must be an integer in [{least}, {most}], got {value!r}.")
+        if self.combine not in _COMBINE:
+            raise ValueError(f"combine must be one of {', '.join(_COMBINE)}, got {self.combine!r}.")
+        if self.codes not in _CODES:
+            raise ValueError(f"codes must be one of {', '.join(_CODES)}, got {self.codes!r}.")
+        if not 0 <= self.start <= 1:
+            raise ValueError(f"start must be a fraction of the training in [0, 1], got {self.start!r}.")
+
+    def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
+        """`tables`, [positions, units, width] of the weight's dtype, fitted to `weight` by least squares.
+
+        With k-means also `weight` itself, and `codes`, int16 [positions, words]. Of what is no embedding,
+        `weight`.
+
+        Raises:
+          ValueError: for an embedding whose width `positions` does not divide, where it must.
+        """
+        if not self._takes(spec):
+            return {"weight": weight}
+        if self.combine == "concatenate" and spec.shape[1] % self.positions:
+            raise ValueError(
+                f"positions = {self.positions} does not divide the width {spec.shape[1]} of {spec.path}; "
+                "choose another, or combine = 'sum'."
+            )
+        return self._fit(weight, spec)
+
+    def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
+        if "codes" not in variables:
+            return {}
+        if progress < self.start:
+            return {"codes": tf.fill(variables["codes"].shape, tf.constant(_OFF, tf.int16))}
+        if bool(tf.reduce_any(variables["codes"] == _OFF)):
+            return self._fit(variables["weight"], spec)
+        return {}  # found before
+
+    def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
+        if "tables" not in variables:
+            return variables["weight"]
+        if "codes" not in variables:
+            return self._embed(variables["tables"], self._random(spec), spec)
+        codes = variables["codes"]
+        embedded = self._embed(variables["tables"], tf.maximum(tf.cast(codes, tf.int32), 0), spec)
+        return (
+            tf.where(codes[0, 0] == _OFF, variables["weight"], embedded)
+            if "weight" in variables
+            else embedded
+        )
+
+    def shapes(self, spec: WeightSpec) -> dict[str, tuple[int, ...]]:
+        if not self._takes(spec):
+            return {"weight": spec.shape}
+        if self.codes != "random":
+            raise ValueError("codes = 'kmeans' cannot come first in a chain; take 'random'.")
+        return {"tables": (self.positions, self._units(spec), self._width(spec))}
+
+    def settle(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        if "codes" not in variables:
+            return variables
+        if bool(tf.reduce_any(variables["codes"] == _OFF)):
+            raise ValueError(
+                f"{spec.path} has no codes: training has not come to `start`. Pass Updates() to fit."
+            )
+        return {name: variables[name] for name in ("tables", "codes")}
+
+    def resume(self, settled: Tensors, spec: WeightSpec) -> Tensors:
+        return {**settled, "weight": self.project(settled, spec)} if "codes" in settled else settled
+
+    def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
+        """`tables`; of k-means also the codes' code (`encode_integers`). `weight` of what is no embedding."""
+        settled = dict(self.settle(variables, spec))
+        codes = settled.pop("codes", None)
+        return settled if codes is None else {**settled, **encode_integers(tf.cast(codes, tf.int32))}
+
+    def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+        return self.project(self._settled(encoded, spec), spec)
+
+    def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        return self.resume(self._settled(encoded, spec), spec)
+
+    def _settled(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        if "weight" in encoded:
+            return encoded
+        expected = (self.positions, self._units(spec), self._width(spec))
+        if encoded["tables"].shape != expected:
+            raise ValueError(f"tables of shape {expected} expected, got {encoded['tables'].shape}.")
+        if self.codes == "random":
+            return {"tables": encoded["tables"]}
+        codes = decode_integers(encoded, (self.positions, spec.shape[0]))
+        return {"tables": encoded["tables"], "codes": tf.cast(codes, tf.int16)}
+
+    def _takes(self, spec: WeightSpec) -> bool:
+        return spec.role == "embedding" and len(spec.shape) == 2 and spec.size > 0
+
+    def _units(self, spec: WeightSpec) -> int:
+        return min(self.alphabet, spec.shape[0])
+
+    def _width(self, spec: WeightSpec) -> int:
+        return spec.shape[1] // (self.positions if self.combine == "concatenate" else 1)
+
+    def _random(self, spec: WeightSpec) -> tf.Tensor:
+        """Codes from a hash, int32 [positions, words], by integer operations that any machine does alike."""
+        words = tf.range(spec.shape[0], dtype=tf.int64)[tf.newaxis]
+        positions = tf.range(self.positions, dtype=tf.int64)[:, tf.newaxis]
+        mixed = words * 0x9E3779B1 + positions * 0x85EBCA6B + self.seed * 0xC2B2AE3D
+        for factor in (0x7FEB352D, 0x846CA68B):  # C. Wellons' `lowbias32`
+            mixed = tf.bitwise.bitwise_and(mixed, 0xFFFFFFFF)
+            mixed = tf.bitwise.bitwise_xor(mixed, tf.bitwise.right_shift(mixed, 15)) * factor
+        mixed = tf.bitwise.bitwise_and(tf.bitwise.right_shift(mixed, 8), 0xFFFFFF)
+        return tf.cast(mixed % self._units(spec), tf.int32)
+
+    def _embed(self, tables: tf.Tensor, codes: tf.Tensor, spec: WeightSpec) -> tf.Tensor:
+        rows = [tf.gather(tables[i], codes[i]) for i in range(self.positions)]
+        if self.combine == "concatenate":
+            return tf.concat(rows, axis=1)
+        total = tf.cast(rows[0], tf.float32) if tables.dtype.size < 4 else rows[0]
+        for row in rows[1:]:
+            total += tf.cast(row, total.dtype)
+        return tf.cast(total, spec.dtype)
+
+    def _fit(self, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
+        values = tf.cast(weight, tf.float64).numpy()
+        if not np.isfinite(values).all():
+            raise ValueError(f"{spec.path} has weights that are not finite.")
+        if self.codes == "random":
+            tables = self._least_squares(values, self._random(spec).numpy(), spec)
+            return {"tables": tf.constant(tables, spec.dtype)}
+        tables, codes = self._kmeans(values, spec)
+        return {
+            "weight": weight,
+            "tables": tf.constant(tables, spec.dtype),
+            "codes": tf.constant(codes, tf.int16),
+        }
+
+    def _least_squares(self, values: np.ndarray, codes: np.ndarray, spec: WeightSpec) -> np.ndarray:
+        from scipy import sparse
+
+        units, words = self._units(spec), spec.shape[0]
+        parts = np.split(values, self.positions, axis=1) if self.combine == "concatenate" else [values]
+        together = 1 if self.combine == "concatenate" else self.positions
+        tables = []
+        for part, group in zip(parts, np.split(codes, self.positions // together)):
+            count = len(group)
+            column = (group + units * np.arange(count)[:, None]).T
+            row = np.repeat(np.arange(words), count)
+            chosen = sparse.csr_matrix((np.ones(row.size), (row, column.ravel())), (words, units * count))
+            gram, target = (chosen.T @ chosen).toarray(), chosen.T @ part
+            tables.append(np.linalg.lstsq(gram, target, rcond=None)[0].reshape(count, units, -1))
+        return np.concatenate(tables)
+
+    def _kmeans(self, values: np.ndarray, spec: WeightSpec) -> tuple[np.ndarray, np.ndarray]:
+        from sklearn.cluster import MiniBatchKMeans
+
+        kmeans: Any = MiniBatchKMeans  # its annotations allow no number for n_init
+        units, left = self._units(spec), values
+        parts = np.split(values, self.positions, axis=1) if self.combine == "concatenate" else None
+        tables, codes = [], []
+        for position in range(self.positions):
+            part = left if parts is None else parts[position]
+            fitted = kmeans(units, n_init=1, random_state=self.seed, batch_size=4096).fit(part)
+            codes.append(fitted.predict(part))
+            tables.append(fitted.cluster_centers_)
+            left = left - tables[-1][codes[-1]] if parts is None else left
+        return np.stack(tables), np.stack(codes)

@@ -1,0 +1,125 @@
+"""Two algorithms on the same weight."""
+
+from __future__ import annotations
+
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lambdapress.framework import WeightSpec, algorithms
+from lambdapress.framework.storage import config_of
+
+SPEC = WeightSpec("dense/kernel", (60, 50), "float32", "kernel")
+CONV = WeightSpec("conv/kernel", (3, 3, 8, 16), "float32", "kernel", spatial=2)
+BIAS = WeightSpec("dense/bias", (7,), "float32", "bias")
+RNG = np.random.default_rng(0)
+CHAINS = [("pruning", "epr"), ("pruning", "uniform"), ("pruning", "lossless"), ("low_rank", "uniform")]
+CHAINS += [("low_rank", "epr"), ("low_rank", "half"), ("west", "power_law"), ("pruning", "none")]
+
+
+def fitted(links, spec=SPEC, lmbda=0.1):
+    algorithm = algorithms.build("chain", algorithms=links)
+    weight = RNG.normal(scale=0.3, size=spec.shape).astype(np.float32)
+    return algorithm, algorithm.init(tf.constant(weight), spec, lmbda)
+
+
+def size(encoded) -> int:
+    values = [np.asarray(t) for t in encoded.values()]
+    return sum(v.nbytes if v.dtype != object else sum(map(len, v.ravel())) for v in values)
+
+
+@pytest.mark.parametrize("links", CHAINS, ids="-".join)
+@pytest.mark.parametrize(
+    "spec", [SPEC, CONV, WeightSpec("bias", (7,), "float32", "bias")], ids=lambda s: s.path
+)
+def test_every_pair_is_exact_through_a_whole_training(links, spec):
+    algorithm, variables = fitted(links, spec)
+    for progress in (0.0, 0.3, 0.6, 1.0):
+        updated = algorithm.update(variables, progress, spec, 0.1)
+        assert all(value.shape == variables[name].shape for name, value in updated.items())
+        variables = {**variables, **updated}
+    encoded = algorithm.encode(variables, spec)
+    decoded = algorithm.decode(encoded, spec)
+    assert decoded.numpy().tobytes() == algorithm.project(variables, spec).numpy().tobytes()
+    again = algorithm.restore(encoded, spec)
+    assert {k: (v.shape, v.dtype) for k, v in again.items()} == {
+        k: (v.shape, v.dtype) for k, v in variables.items()
+    }
+    for name, value in algorithm.encode(again, spec).items():
+        np.testing.assert_array_equal(value, encoded[name])
+    in_graph = tf.function(lambda tensors: algorithm.decode(tensors, spec))(encoded)
+    np.testing.assert_allclose(in_graph, decoded, atol=1e-6)
+
+
+@pytest.mark.parametrize("second", ["epr", "uniform"])
+def test_what_is_pruned_is_0_in_what_is_stored_and_the_mask_costs_nothing(second):
+    links = [["pruning", {"sparsity": 0.9}], second]
+    algorithm, variables = fitted(links, CONV)
+    encoded = algorithm.encode(variables, CONV)
+    assert np.mean(algorithm.decode(encoded, CONV) == 0) >= 0.9
+    assert all(name.startswith("weight__") for name in encoded)
+    alone = algorithms.build(second)
+    weight = tf.where(variables["mask"], 0.5, 0.0)
+    assert size(encoded) < 3 * size(alone.encode(alone.init(weight, CONV, 0.1), CONV)) + CONV.size
+
+
+def test_factors_are_cut_to_their_rank():
+    algorithm, variables = fitted([["low_rank", {"energy": 0.2}], "uniform"])
+    encoded = algorithm.encode(variables, SPEC)
+    rank = int(variables["rank"])
+    assert encoded["left__shape"].shape == (rank, 60, 0) and variables["left__weight"].shape[0] > rank
+
+
+def test_a_mask_is_chosen_before_rounding():
+    """By what rounds to 0 at present, weights on their way to or from 0 would be dropped for good."""
+    algorithm, variables = fitted([["pruning", {"sparsity": 0.5}], ["epr", {"log_step": 3.0}]])
+    assert np.all(algorithm.project(variables, SPEC) == 0)
+    latent = np.reshape(variables["weight__latent"], SPEC.shape)
+    mask = algorithm.update(variables, 0.9, SPEC, 0.1)["mask"].numpy()
+    assert np.abs(latent[mask]).min() > np.abs(latent[~mask]).max()
+
+
+def test_a_shape_from_a_stranger_is_bounded():
+    algorithm, variables = fitted(("low_rank", "uniform"))
+    encoded = {**algorithm.encode(variables, SPEC), "left__shape": tf.zeros([10**6, 60, 0], tf.uint8)}
+    with pytest.raises(ValueError, match="more numbers than the weight has"):
+        algorithm.decode(encoded, SPEC)
+
+
+def test_the_penalty_is_the_seconds():
+    assert algorithms.build("chain").penalty_in_bits
+    without = algorithms.build("chain", algorithms=("low_rank", "uniform"))
+    assert not without.has_penalty and without.penalty(fitted(("low_rank", "uniform"))[1], SPEC) is None
+    algorithm, variables = fitted(("pruning", "epr"), lmbda=0.0)
+    epr = algorithms.build("epr")
+    inner = {k.partition("__")[2]: v for k, v in variables.items() if "__" in k}
+    assert float(algorithm.penalty(variables, SPEC)) == pytest.approx(float(epr.penalty(inner, SPEC)))
+
+
+def test_gin_reaches_the_links_and_a_file_holds_what_they_were_built_with():
+    gin.parse_config("pruning.begin = 0.1\nchain/pruning.value_bits = 6.0")
+    pruning, epr = algorithms.build("chain").algorithms
+    assert (pruning.begin, pruning.value_bits) == (0.1, 6.0)
+    assert algorithms.build("pruning").value_bits == 27.0
+    config = config_of(algorithms.build("chain"))
+    assert config == {"algorithms": [["pruning", {"begin": 0.1, "value_bits": 6.0}], ["epr", {}]]}
+    gin.clear_config()
+    assert algorithms.get("chain")(**config).algorithms == (pruning, epr)
+
+
+@pytest.mark.parametrize(
+    "links, message",
+    [
+        (("pruning",), "a list of two"),
+        ("pruning", "a list of two"),
+        (("epr", "pruning"), "'epr' cannot come first: low_rank, pruning, west can"),
+        (("pruning", "clustering"), "'clustering' cannot come second: epr, half"),
+        (("prunning", "epr"), "Unknown algorithm 'prunning'"),
+        ((["pruning", {"sparsity": 2.0}], "epr"), "sparsity must lie in"),
+        ((7, "epr"), "a name, or"),
+    ],
+)
+def test_a_chain_that_does_not_hold_is_refused(links, message):
+    with pytest.raises(ValueError, match=message):
+        algorithms.build("chain", algorithms=links)
