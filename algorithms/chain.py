@@ -120,6 +120,14 @@ class Chain(Algorithm):
                 encoded[f"{name}{_SEPARATOR}{_SHAPE}"] = tf.zeros([*part.shape, 0], tf.uint8)
         return encoded
 
+    def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        unpacked = {name: value for name, value in encoded.items() if _SEPARATOR not in name}
+        for name, (tensors, part) in self._parts(encoded, spec).items():
+            unpacked.update(_prefixed(name, self._second.unpack(tensors, part)))
+            shape = f"{name}{_SEPARATOR}{_SHAPE}"
+            unpacked.update({shape: encoded[shape]} if shape in encoded else {})
+        return unpacked
+
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         _, settled = self._stored(encoded, spec)
         return self._first.project(settled, spec)
@@ -164,6 +172,13 @@ class Chain(Algorithm):
     def _stored(self, encoded: Tensors, spec: WeightSpec) -> tuple[dict[str, Any], dict[str, tf.Tensor]]:
         """By name what the second has stored, and the tensor's spec; and the first's settled variables."""
         settled = {name: value for name, value in encoded.items() if _SEPARATOR not in name}
+        stored = self._parts(encoded, spec)
+        for name, (tensors, part) in stored.items():
+            settled[name] = self._second.decode(tensors, part)
+        return stored, settled
+
+    def _parts(self, encoded: Tensors, spec: WeightSpec) -> dict[str, Any]:
+        """By name what the second has stored, and the tensor's spec."""
         stored = {}
         for name in self._first.shapes(spec):
             tensors = _inner(encoded, name)
@@ -173,8 +188,7 @@ class Chain(Algorithm):
                 raise ValueError(f"{name} has the shape {shape}, of more numbers than the weight has.")
             part = _part(spec, name, shape=shape)
             stored[name] = tensors, part
-            settled[name] = self._second.decode(tensors, part)
-        return stored, settled
+        return stored
 
 
 def _build(link: Any) -> Algorithm:

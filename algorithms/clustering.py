@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from ..framework.entropy import decode_integers, encode_integers
+from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from .distortion import Sensitive
 
 _BINS = 4096
@@ -87,6 +87,9 @@ class Clustering(Sensitive):
         rank[order] = np.arange(len(order))
         codebook = tf.cast(tf.gather(variables["codebook"], order), tf.bfloat16)
         return {**encode_integers(tf.constant(rank[index])), "codebook": codebook}
+
+    def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        return unpack_integers(encoded, spec.shape)
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         codebook = tf.cast(encoded["codebook"], tf.float32)

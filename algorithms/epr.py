@@ -27,7 +27,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from ..framework.entropy import decode_integers, encode_integers
+from ..framework.entropy import encode_integers
 from .compiled import compiled, fast_log, row_sums
 from .latents import Quantized
 
@@ -75,9 +75,6 @@ class EPR(Quantized):
     def encode_integers(self, values: tf.Tensor) -> Tensors:
         """Range coded with its table, or gamma coded without one where that is shorter (small weights)."""
         return encode_integers(values)
-
-    def decode_integers(self, encoded: Tensors, shape: tuple[int, int]) -> tf.Tensor:
-        return decode_integers(encoded, shape)
 
 
 @tf.custom_gradient

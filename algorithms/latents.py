@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec
+from ..framework.entropy import decode_integers, unpack_integers
 from .compiled import compiled, row_sums
 from .links import Elementwise
 
@@ -122,12 +123,6 @@ def integers(latent: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     return tf.constant(scaled.astype(np.int32))
 
 
-def narrowest(values: tf.Tensor) -> tf.Tensor:
-    """Integers, eagerly, in the first of int8, int16 and int32 that holds all of them."""
-    least, most = (int(tf.reduce_min(values)), int(tf.reduce_max(values))) if int(tf.size(values)) else (0, 0)
-    return tf.cast(values, next(t for t in (tf.int8, tf.int16, tf.int32) if t.min <= least <= most <= t.max))
-
-
 @dataclasses.dataclass(frozen=True)
 class Quantized(Elementwise):
     """Base of the algorithms that store integers and learned steps.
@@ -180,8 +175,7 @@ class Quantized(Elementwise):
 
     def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
         """`integers` [frequencies, rest], int8, int16 or int32, and `log_step`."""
-        integers = self._stored_integers(encoded, spec)
-        return {"integers": narrowest(integers), "log_step": encoded["log_step"]}
+        return unpack_integers(encoded, self._shape(encoded, spec))
 
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
         fresh = self.init(tf.zeros(spec.shape, spec.dtype), spec)
@@ -193,25 +187,17 @@ class Quantized(Elementwise):
         }
 
     def _stored_latent(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
-        values = self._stored_integers(encoded, spec)
+        values = decode_integers(encoded, self._shape(encoded, spec))
         step = tf.exp(tf.cast(tf.reshape(encoded["log_step"], [-1, 1]), tf.float32))
         return tf.cast(values, tf.float32) * step
 
-    def _stored_integers(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
+    def _shape(self, encoded: Tensors, spec: WeightSpec) -> tuple[int, int]:
+        """Of the integers, if there are as many steps as there should be."""
         rows = frequencies(spec)
         if encoded["log_step"].shape != (rows,):
             raise ValueError(f"{spec.path}: {rows} steps expected, got shape {encoded['log_step'].shape}.")
-        shape = (rows, spec.size // rows if rows else 0)
-        if "integers" not in encoded:
-            return self.decode_integers(encoded, shape)
-        if encoded["integers"].shape != shape:
-            raise ValueError(f"{spec.path}: {shape} integers expected, got {encoded['integers'].shape}.")
-        return encoded["integers"]
+        return rows, spec.size // rows if rows else 0
 
     def encode_integers(self, values: tf.Tensor) -> Tensors:
-        """Codes int32 [frequencies, rest]."""
-        raise NotImplementedError
-
-    def decode_integers(self, encoded: Tensors, shape: tuple[int, int]) -> tf.Tensor:
-        """What `encode_integers` was given, int32 of `shape`."""
+        """Codes int32 [frequencies, rest], as `entropy.decode_integers` decodes them."""
         raise NotImplementedError

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from ..framework.entropy import gamma_decode, gamma_encode
+from ..framework.entropy import gamma_encode
 from .compiled import compiled, row_sums
 from .latents import Quantized
 
@@ -44,9 +44,6 @@ class PowerLaw(Quantized):
 
     def encode_integers(self, values: tf.Tensor) -> Tensors:
         return {"code": gamma_encode(values)}
-
-    def decode_integers(self, encoded: Tensors, shape: tuple[int, int]) -> tf.Tensor:
-        return gamma_decode(encoded["code"], shape)
 
 
 @tf.custom_gradient

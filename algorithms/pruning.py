@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from ..framework.entropy import decode_integers, encode_integers
+from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from .distortion import Sensitive
 from .links import Structured
 from .planes import decode_floats, encode_floats
@@ -111,22 +111,39 @@ class Pruning(Structured, Sensitive):
         planes = encode_floats(weight[self._pattern.mask(kept, spec).numpy()], "zlib")
         return {**encode_integers(kept), "planes": tf.constant(planes)}
 
+    def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        """`survivors`, floats in order; for kernels `integers`, which groups are kept."""
+        if "survivors" in encoded:
+            return encoded
+        rest = {name: value for name, value in encoded.items() if name != "planes"}
+        mask = self._stored_mask(encoded, spec)
+        unpacked = {} if mask is None else unpack_integers(rest, self._pattern.groups(spec))
+        return {**unpacked, "survivors": self._survivors(encoded, spec, mask)}
+
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         return self.project(self.restore(encoded, spec), spec)
 
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
-        dtype = tf.as_dtype(spec.dtype)
-        if "code" not in encoded:
-            floats = decode_floats(encoded["planes"], "zlib", tf.constant(spec.size), dtype)
-            return {"weight": tf.reshape(floats, spec.shape)}
-        kept = decode_integers(encoded, self._pattern.groups(spec))
-        mask = self._pattern.mask(kept, spec)
+        mask = self._stored_mask(encoded, spec)
+        survivors = self._survivors(encoded, spec, mask)
+        if mask is None:
+            return {"weight": tf.reshape(survivors, spec.shape)}
         flat = tf.cast(tf.reshape(mask, [-1]), tf.int32)
-        survivors = decode_floats(encoded["planes"], "zlib", tf.reduce_sum(flat), dtype)
         # Gathered, one after the last for a place without any: adding to 0 would lose the sign of a −0.
         places = tf.where(flat > 0, tf.cumsum(flat) - 1, tf.shape(survivors)[0])
-        weight = tf.gather(tf.concat([survivors, tf.zeros([1], dtype)], 0), places)
+        weight = tf.gather(tf.concat([survivors, tf.zeros([1], survivors.dtype)], 0), places)
         return {"weight": tf.reshape(weight, spec.shape), "mask": mask}
+
+    def _stored_mask(self, encoded: Tensors, spec: WeightSpec) -> Optional[tf.Tensor]:
+        if "code" not in encoded and "integers" not in encoded:
+            return None
+        return self._pattern.mask(decode_integers(encoded, self._pattern.groups(spec)), spec)
+
+    def _survivors(self, encoded: Tensors, spec: WeightSpec, mask: Optional[tf.Tensor]) -> tf.Tensor:
+        if "survivors" in encoded:
+            return encoded["survivors"]
+        count = tf.constant(spec.size) if mask is None else tf.reduce_sum(tf.cast(mask, tf.int32))
+        return decode_floats(encoded["planes"], "zlib", count, tf.as_dtype(spec.dtype))
 
     @property
     def _pattern(self) -> Pattern:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from ..framework.entropy import decode_integers, encode_integers
+from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from . import steps
 from .distortion import Sensitive
 from .latents import integers, quantize
@@ -73,6 +73,10 @@ class Uniform(Elementwise, Sensitive):
             )
         values = integers(self._rows(variables["weight"], spec), steps.step_of(code)[:, tf.newaxis])
         return {**encode_integers(values), "step": code}
+
+    def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        channels = self._channels(spec)
+        return unpack_integers(encoded, (channels, spec.size // max(1, channels)))
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         channels, step = self._channels(spec), encoded["step"]

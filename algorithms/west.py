@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from ..framework.entropy import decode_integers, encode_integers
+from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from .links import Structured
 
 _CODES = ("random", "kmeans")
@@ -140,6 +140,11 @@ class West(Structured):
         settled = dict(self.settle(variables, spec))
         codes = settled.pop("codes", None)
         return settled if codes is None else {**settled, **encode_integers(tf.cast(codes, tf.int32))}
+
+    def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
+        if "code" not in encoded:
+            return encoded
+        return unpack_integers(encoded, (self.positions, spec.shape[0]))
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         return self.project(self._settled(encoded, spec), spec)

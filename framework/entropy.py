@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_compression.python.ops import gen_ops as _generated
 
+_OF_A_CODE = ("code", "lowest", "levels", "escapes")
 PRECISION = 16  # bits of a cumulative frequency; the most that the range coder takes
 _STEPS_PER_OCTAVE = 4
 # 2^(k/4) in units of 2^-32, for k = 0 … 127: frequencies down to 2^-32 of the commonest.
@@ -218,10 +219,28 @@ def encode_integers(values: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def decode_integers(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tensor:
-    """What `encode_integers` was given, int32 of `shape`; runs in graphs, too."""
+    """What `encode_integers` was given, int32 of `shape`; runs in graphs, too.
+
+    Takes what `unpack_integers` returns as well.
+    """
+    if "integers" in encoded:
+        if encoded["integers"].shape != tuple(shape) or not encoded["integers"].dtype.is_integer:
+            held = f"{encoded['integers'].dtype.name} of shape {encoded['integers'].shape}"
+            raise CodeError(f"integers of shape {tuple(shape)} expected, got {held}")
+        return tf.cast(encoded["integers"], tf.int32)
     if "levels" not in encoded:
         return gamma_decode(encoded["code"], shape)
     return range_decode(encoded, shape)
+
+
+def unpack_integers(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> dict[str, tf.Tensor]:
+    """`encoded` with `integers`, int8, int16 or int32 as they need, in the place of their code. Eager."""
+    values = decode_integers(encoded, shape)
+    some = int(tf.size(values)) > 0
+    least, most = (int(tf.reduce_min(values)), int(tf.reduce_max(values))) if some else (0, 0)
+    dtype = next(t for t in (tf.int8, tf.int16, tf.int32) if t.min <= least <= most <= t.max)
+    rest = {name: tensor for name, tensor in encoded.items() if name not in _OF_A_CODE}
+    return {**rest, "integers": tf.cast(values, dtype)}
 
 
 def _with_escapes(symbols: tf.Tensor, escapes: tf.Tensor, escape: int) -> tf.Tensor:

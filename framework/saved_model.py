@@ -25,6 +25,7 @@ from .forms import FormError, form_of, to_compressed, to_plain
 from .parametrize import Slot
 from .serving import prediction
 from .storage import entries_of, kept_weights
+from .tflite import require_graph_decode
 
 DECODE = ("before", "during", "once")
 EXTRA = "assets.extra/lambdapress.json"
@@ -49,6 +50,7 @@ def export_saved_model(
 
     Raises:
       FormError: for a plain model (compress it first), and for a `decode` that there is not.
+      ExportError: for an algorithm that does not decode in a graph, unless `decode` is `before`.
       FileExistsError: for a path where there is something.
     """
     if decode not in DECODE:
@@ -133,6 +135,7 @@ class _Weights:
         )
 
     def _decode(self, slot: Slot, given: tf.Tensor) -> tf.Tensor:
+        require_graph_decode(slot)
         stored = slot.variables()
         with tf.control_dependencies([given]):
             packed = self.container.read_value()

@@ -13,6 +13,7 @@ import os
 import re
 from typing import Any, Union
 
+import numpy as np
 import tensorflow as tf
 
 from . import entropy
@@ -25,6 +26,7 @@ from .serving import WeightFunction, prediction
 
 DECODE = ("before", "during")
 OPS = ("builtin", "select")
+_SHARE = 64  # a tensor with this part of a weight's elements waits for the layer's input
 SMALL = 256
 """Weights with fewer elements are stored as floats: the operations that decode one take more bytes."""
 
@@ -103,6 +105,7 @@ def _constants(unpack: bool) -> WeightFunction:
     waiting = _Waiting()
 
     def weight(slot: Slot, given: tf.Tensor) -> tf.Tensor:
+        require_graph_decode(slot)
         with tf.init_scope():
             small = slot.spec.size < SMALL
             encoded = slot.tensors()
@@ -112,10 +115,30 @@ def _constants(unpack: bool) -> WeightFunction:
             floats = slot.compute().numpy() if small else None
         if floats is not None:
             return tf.constant(floats)
-        held = {name: waiting.hold(tf.constant(value), given) for name, value in values.items()}
+        most = max(value.size for value in map(np.asarray, values.values()))
+        held = {
+            # Alone, what has few elements (steps, a codebook) gives no weight; the largest has to wait.
+            name: waiting.hold(tf.constant(value), given)
+            if np.size(value) == most or np.size(value) * _SHARE >= slot.spec.size or _is_text(value)
+            else tf.constant(value)
+            for name, value in values.items()
+        }
         return tf.ensure_shape(slot.algorithm.decode(held, slot.spec), slot.spec.shape)
 
     return weight
+
+
+def _is_text(value: Any) -> bool:
+    return np.asarray(value).dtype.kind in "OS"
+
+
+def require_graph_decode(slot: Slot) -> None:
+    """Raises ExportError for a weight whose algorithm decodes in Python alone."""
+    if not slot.algorithm.graph_decode:
+        raise ExportError(
+            f"{slot.spec.path}: {slot.algorithm.name!r} as configured does not decode in a graph; export "
+            "with decode='before', or compress with another configuration of it."
+        )
 
 
 class _Waiting:
@@ -125,8 +148,6 @@ class _Waiting:
         self._zeros: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
 
     def hold(self, value: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-        if value.dtype != tf.string and value.shape.num_elements() < SMALL:
-            return value  # steps, say: no weight comes of them alone
         if id(given) not in self._zeros:
             self._zeros[id(given)] = (given, _zero(given))
         return tf.gather(value[tf.newaxis], self._zeros[id(given)][1])

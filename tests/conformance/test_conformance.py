@@ -51,6 +51,18 @@ def test_decoding_what_was_encoded_gives_the_projected_weight_bit_for_bit(case):
         assert decoded.numpy().tobytes() == projected.numpy().tobytes(), slot.spec.path
 
 
+def test_without_its_entropy_code_a_weight_is_the_same(case):
+    for slot in slots_of(case.compressed):
+        algorithm, tensors = slot.algorithm, slot.tensors()
+        unpacked = algorithm.unpack(tensors, slot.spec)
+        if algorithm.name not in ("lossless", "none", "half"):
+            assert not any(value.dtype == tf.string for value in unpacked.values()), slot.spec.path
+        decoded = algorithm.decode(unpacked, slot.spec)
+        assert decoded.numpy().tobytes() == slot.compute().numpy().tobytes(), slot.spec.path
+        again = algorithm.unpack(unpacked, slot.spec)
+        assert {name: t.dtype for name, t in again.items()} == {n: t.dtype for n, t in unpacked.items()}
+
+
 def test_every_form_gives_the_same_outputs(case):
     expected = case.compressible(case.inputs)
     assert_same(case.compressed(case.inputs), expected)
