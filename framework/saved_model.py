@@ -69,6 +69,7 @@ def export_saved_model(
         predict: Any = prediction(model)
     else:
         model = to_compressed(model) if form_of(model) == "compressible" else model
+        require_graph_decode(model)
         weights = _Weights(model, once=decode == "once")
         weight = weights.weight
         with (
@@ -135,7 +136,6 @@ class _Weights:
         )
 
     def _decode(self, slot: Slot, given: tf.Tensor) -> tf.Tensor:
-        require_graph_decode(slot)
         stored = slot.variables()
         with tf.control_dependencies([given]):
             packed = self.container.read_value()

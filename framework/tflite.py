@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Mapping
 from typing import Any, Union
 
 import numpy as np
@@ -21,12 +22,11 @@ from .atomic import write_atomically
 from .batch_norm import folded
 from .forms import FormError, form_of, to_compressed, to_plain
 from .native_log import dropped_stderr
-from .parametrize import Slot
+from .parametrize import Slot, slots_of
 from .serving import WeightFunction, prediction
 
 DECODE = ("before", "during")
 OPS = ("builtin", "select")
-_SHARE = 64  # a tensor with this part of a weight's elements waits for the layer's input
 SMALL = 256
 """Weights with fewer elements are stored as floats: the operations that decode one take more bytes."""
 
@@ -78,6 +78,7 @@ def export_tflite(
         function = prediction(model)
     else:
         model = to_compressed(model) if form == "compressible" else model
+        require_graph_decode(model)
         weight = _constants(unpack=ops == "builtin")
         with folded(model, weight) if fold_batch_norm else contextlib.nullcontext(weight) as weight:
             function = prediction(model, weight)
@@ -88,10 +89,12 @@ def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     if ops == "select":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-        converter.target_spec.experimental_select_user_tf_ops = list(entropy.DECODING_OPS)
+        converter.target_spec.experimental_select_user_tf_ops = [*entropy.DECODING_OPS, "DecodeCompressed"]
     try:
         with dropped_stderr():  # it prints the graph of what it refuses
-            return converter.convert()
+            content = converter.convert()
+            _run_once(content)
+        return content
     except Exception as error:  # the converter has no exception of its own that is public
         foreign = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", str(error), re.MULTILINE)
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
@@ -100,12 +103,24 @@ def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
         raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}.") from error
 
 
+def _run_once(content: bytes) -> None:
+    """Runs a file on a batch of two zeros: the converter writes operations that the runtime then refuses."""
+    interpreter = tf.lite.Interpreter(model_content=content)
+    for detail in interpreter.get_input_details():
+        interpreter.resize_tensor_input(
+            detail["index"], [2 if n < 0 else n for n in detail["shape_signature"]]
+        )
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_input_details():
+        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+    interpreter.invoke()
+
+
 def _constants(unpack: bool) -> WeightFunction:
     """Weights from constants that wait for the layer's input."""
     waiting = _Waiting()
 
     def weight(slot: Slot, given: tf.Tensor) -> tf.Tensor:
-        require_graph_decode(slot)
         with tf.init_scope():
             small = slot.spec.size < SMALL
             encoded = slot.tensors()
@@ -115,30 +130,34 @@ def _constants(unpack: bool) -> WeightFunction:
             floats = slot.compute().numpy() if small else None
         if floats is not None:
             return tf.constant(floats)
-        most = max(value.size for value in map(np.asarray, values.values()))
         held = {
-            # Alone, what has few elements (steps, a codebook) gives no weight; the largest has to wait.
-            name: waiting.hold(tf.constant(value), given)
-            if np.size(value) == most or np.size(value) * _SHARE >= slot.spec.size or _is_text(value)
-            else tf.constant(value)
-            for name, value in values.items()
+            name: waiting.hold(tf.constant(value), given) if waits else tf.constant(value)
+            for (name, value), waits in zip(values.items(), _waiting(values, slot.spec.size))
         }
         return tf.ensure_shape(slot.algorithm.decode(held, slot.spec), slot.spec.shape)
 
     return weight
 
 
-def _is_text(value: Any) -> bool:
-    return np.asarray(value).dtype.kind in "OS"
+def _waiting(values: Mapping[str, Any], elements: int) -> list[bool]:
+    """Which tensors wait for the layer's input: the largest, byte strings, and others that are not few.
+
+    Steps or a codebook alone give no weight; if they wait for nothing, what follows from them is folded.
+    """
+    sizes = [np.size(value) for value in values.values()]
+    texts = [np.asarray(value).dtype.kind in "OS" for value in values.values()]
+    few = max(SMALL, elements / 64)
+    return [text or size == max(sizes) or size >= few for size, text in zip(sizes, texts)]
 
 
-def require_graph_decode(slot: Slot) -> None:
-    """Raises ExportError for a weight whose algorithm decodes in Python alone."""
-    if not slot.algorithm.graph_decode:
-        raise ExportError(
-            f"{slot.spec.path}: {slot.algorithm.name!r} as configured does not decode in a graph; export "
-            "with decode='before', or compress with another configuration of it."
-        )
+def require_graph_decode(model: tf.keras.Model) -> None:
+    """Raises ExportError for a compressed model with a weight that is decoded in Python alone."""
+    for slot in slots_of(model):
+        if not slot.algorithm.graph_decode:
+            raise ExportError(
+                f"{slot.spec.path}: {slot.algorithm.name!r} as configured does not decode in a graph; export "
+                "with decode='before', or compress with another configuration of it."
+            )
 
 
 class _Waiting:

@@ -283,3 +283,41 @@ def test_a_damaged_saved_model_is_an_error_or_the_same_model(name, tmp_path):
             if name != EXTRA:  # whose JSON can say another architecture of the same weights
                 np.testing.assert_array_equal(found, expected)
     assert refused > 50  # the rest was of what is not read
+
+
+# Every algorithm.
+
+
+@pytest.fixture(scope="module")
+def reader() -> tf.keras.Model:
+    """An embedding, a convolution and dense layers, each of more than a handful of weights."""
+    tf.keras.utils.set_random_seed(1)
+    layers = [k.Embedding(200, 16), k.Conv1D(24, 3), k.Flatten(), k.Dense(40, "relu"), k.Dense(3)]
+    model = tf.keras.Sequential([tf.keras.Input((6,), dtype=tf.int32), *layers])
+    rng = np.random.default_rng(1)
+    for variable in model.weights:
+        variable.assign(rng.normal(scale=0.1, size=variable.shape))
+    return model
+
+
+# TensorFlow Lite casts no half floats, and has no decoder for byte planes.
+NOT_IN_LITE = {"half": "cannot hold", "lossless": "does not decode in a graph"}
+
+
+@pytest.mark.parametrize("name", algorithms.names())
+def test_every_algorithm_is_exported(name, reader, tmp_path):
+    model = to_compressed(reader, algorithms.build(name), lmbda=0.02)
+    tokens = np.random.default_rng(2).integers(200, size=(4, 6)).astype(np.int32)
+    expected = model(tokens).numpy()
+    exports = {"builtin": export_tflite, "select": export_tflite, "m": export_saved_model}
+    for kind, export in exports.items():
+        arguments = ("during", kind) if export is export_tflite else ()
+        if name in NOT_IN_LITE and (export is export_tflite or name == "lossless"):
+            with pytest.raises(ExportError, match=NOT_IN_LITE[name]):
+                export(model, tmp_path / kind, *arguments)
+            continue
+        export(model, tmp_path / kind, *arguments)
+        predict, (inputs, *_) = open_exported(tmp_path / kind)
+        np.testing.assert_allclose(predict({inputs: tokens})["output"], expected, rtol=1e-4, atol=1e-5)
+    if name != "lossless":
+        np.testing.assert_array_equal(load_exported(tmp_path / "m")(tokens), expected)
