@@ -106,6 +106,7 @@ def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
 def _run_once(content: bytes) -> None:
     """Runs a file on a batch of two zeros: the converter writes operations that the runtime then refuses."""
     interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter.allocate_tensors()  # as it is, then for two, as who serves it would
     for detail in interpreter.get_input_details():
         interpreter.resize_tensor_input(
             detail["index"], [2 if n < 0 else n for n in detail["shape_signature"]]
