@@ -314,7 +314,11 @@ class Case:
     def loaded(self) -> tf.keras.Model:
         """Read back into a model that the builder has made anew, with other values."""
         MODELS[self.name]()  # so that the names that Keras makes up are others
-        return load(self.path, MODELS[self.name]()[0], decode="each_call")
+        return load(self.path, self.anew(), decode="each_call")
+
+    def anew(self) -> tf.keras.Model:
+        """The model made again, with other values."""
+        return MODELS[self.name]()[0]
 
     def loss(self, outputs: Any) -> tf.Tensor:
         pairs = zip(tf.nest.flatten(outputs), tf.nest.flatten(self.targets))
@@ -359,3 +363,9 @@ IN_GRAPHS = [
 @pytest.fixture(params=IN_GRAPHS, ids="-".join)
 def graph_case(request, tmp_path) -> Case:
     return new_case(*request.param, tmp_path)
+
+
+@pytest.fixture(params=[name for name in MODELS if not name.startswith("every_layer")])
+def exported_case(request, tmp_path) -> Case:
+    """One algorithm with every model."""
+    return new_case(MEETS_THEM_ALL, request.param, tmp_path)

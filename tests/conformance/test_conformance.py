@@ -9,6 +9,8 @@ import tensorflow as tf
 from lambdapress.framework import (
     WeightSpec,
     algorithms,
+    export_saved_model,
+    load_exported,
     save,
     size_report,
     to_compressed,
@@ -16,6 +18,7 @@ from lambdapress.framework import (
     to_plain,
 )
 from lambdapress.framework.parametrize import slots_of
+from lambdapress.sweeps.runtime import Served
 
 
 def flat(outputs) -> list[np.ndarray]:
@@ -238,3 +241,16 @@ def tensor_bytes(tensor) -> int:
 
 def correlation(first, second) -> float:
     return float(np.corrcoef(first, second)[0, 1])
+
+
+def test_a_saved_model_of_every_layer_type_predicts_as_the_model(exported_case):
+    """Decoded while it runs. Every algorithm is exported in `tests/framework/test_exports.py`."""
+    case = exported_case
+    export_saved_model(case.compressed, case.folder / "m")
+    served = Served(case.folder / "m", case.compressed)
+    predicted = flat(tf.function(lambda inputs: served(inputs, training=False))(case.inputs))
+    for output, wanted in zip(predicted, flat(case.compressed(case.inputs))):
+        atol = tolerance(case.name) * np.abs(wanted).max()
+        np.testing.assert_allclose(output, wanted, rtol=tolerance(case.name), atol=atol)
+    again = load_exported(case.folder / "m", case.anew(), decode="each_call")
+    assert_same(again(case.inputs), case.compressed(case.inputs))
