@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any, Optional
 
 import tensorflow as tf
+from tensorflow.python.util import tf_decorator
+from tensorflow.python.util.tf_export import get_symbol_from_name
 
 from .forms import to_plain
+
+_VALUES = ("__bytes__", "__numpy__", "__tensor__")
+# Layers that run whatever they are given: code, operations, methods.
+_RUNNERS = ("ClassMethod", "InstanceMethod", "Lambda", "TensorFlowOpLayer", "__lambda__")
+_COMPUTING = (
+    "__operators__",
+    "bitwise",
+    "image",
+    "keras.backend",
+    "linalg",
+    "math",
+    "nn",
+    "signal",
+    "strings",
+)
 
 
 class ArchitectureError(ValueError):
@@ -74,15 +92,42 @@ def _check(config: Any, depth: int = 0) -> None:
 
 
 def _check_class(config: dict[str, Any]) -> None:
-    name, module = config.get("registered_name"), config.get("module")
-    if isinstance(name, str) and tf.keras.saving.get_registered_object(name) is not None:
+    kind, module = config["class_name"], config.get("module")
+    # Keras looks up a function by its own name, which is its config, whatever name is registered.
+    name = config.get("config") if kind == "function" else kind
+    registered = name if kind == "function" else config.get("registered_name")
+    if isinstance(registered, str) and tf.keras.saving.get_registered_object(registered) is not None:
         return
-    within_keras = module is None or (isinstance(module, str) and f"{module}.".startswith("keras."))
-    if within_keras and config["class_name"] not in ("Lambda", "__lambda__", "__typespec__"):
+    if kind in _VALUES:
+        return
+    if _is_of_keras(module, name) and kind not in _RUNNERS and _is_harmless(config):
         return
     raise ArchitectureError(
-        f"its architecture has {config['class_name']!r} of {module or 'no module'}, which is not "
-        "one of Keras's own layers. Give the model that your own code builds, or import the code that "
-        "registers it "
-        "(tf.keras.saving.register_keras_serializable)"
+        f"its architecture has {name!r} of {module or 'no module'}, which is not one of Keras's own layers, "
+        "or one that runs what a file says. Give the model that your own code builds, or import the code "
+        "that registers it (tf.keras.saving.register_keras_serializable)"
     )
+
+
+def _is_of_keras(module: Any, name: Any) -> bool:
+    """Whether Keras finds a class or function of its own under these names, and nothing that it imported."""
+    if not (isinstance(module, str) and isinstance(name, str) and f"{module}.".startswith("keras.")):
+        return False
+    if get_symbol_from_name(f"{module}.{name}") is not None:
+        return True
+    found = vars(sys.modules.get(module, object)).get(name)
+    return isinstance(found, type) and f"{found.__module__}.".startswith("keras.")
+
+
+def _is_harmless(config: dict[str, Any]) -> bool:
+    """Whether a layer that calls a TensorFlow function, if it is one, calls one that only computes."""
+    if config["class_name"] not in ("TFOpLambda", "SlicingOpLambda"):
+        return True
+    symbol = config["config"].get("function") if isinstance(config["config"], dict) else None
+    if not isinstance(symbol, str):
+        return False
+    group, _, _ = symbol.rpartition(".")
+    if group:
+        return group in _COMPUTING
+    home = getattr(tf_decorator.unwrap(get_symbol_from_name(symbol))[1], "__module__", "")
+    return home.rpartition(".")[2] in ("array_ops", "array_ops_stack", "clip_ops", "math_ops")

@@ -223,6 +223,15 @@ def test_what_tflite_cannot_hold_is_named(tmp_path):
         export_tflite(compressed, tmp_path / "m.tflite")
 
 
+def test_operations_between_layers_come_back(tmp_path):
+    inputs = tf.keras.Input((4,))
+    x = tf.nn.relu(tf.reshape(k.Dense(4)(inputs), [-1, 4])[:, :2] * 2.0)
+    model = to_compressed(tf.keras.Model(inputs, tf.concat([x, inputs], -1)), algorithms.build("power_law"))
+    export_saved_model(model, tmp_path / "m")
+    given = np.ones((2, 4), np.float32)
+    np.testing.assert_array_equal(load_exported(tmp_path / "m")(given), model(given))
+
+
 def test_a_stranger_s_architecture_runs_nothing(compressed, tmp_path):
     export_saved_model(compressed, tmp_path / "m")
     extra = json.loads((tmp_path / "m" / EXTRA).read_text())
@@ -240,6 +249,23 @@ def test_a_stranger_s_architecture_runs_nothing(compressed, tmp_path):
     refused(
         {**sequential, "config": {"layers": [{**dense, "config": {"units": 2, "activation": inner}}]}}, "os"
     )
+    borrowed = {**inner, "registered_name": "lambdapress>Compressed"}
+    refused(
+        {**sequential, "config": {"layers": [{**dense, "config": {"activation": borrowed}}]}},
+        "'system' of os",
+    )
+    for module, name in (("keras.src.backend", "os.system"), ("keras.src.utils.generic_utils", "func_load")):
+        within = {**inner, "module": module, "config": name, "registered_name": name}
+        refused({**sequential, "config": {"layers": [{**dense, "config": {"activation": within}}]}}, name)
+    operation = {"module": "keras.src.layers.core.tf_op_layer", "class_name": "TFOpLambda"}
+    for symbol in (
+        "io.write_file",
+        "raw_ops.WriteFile",
+        "load_op_library",
+        "numpy_function",
+        "saved_model.load",
+    ):
+        refused({**sequential, "config": {"layers": [{**operation, "config": {"function": symbol}}]}}, "TFOp")
     refused({"module": "subprocess", "class_name": "Popen", "config": {"args": "true"}}, "Popen")
     refused({**dense, "config": {"units": 2}}, "not one of a model")
     refused([], "not one of a model")
@@ -247,7 +273,6 @@ def test_a_stranger_s_architecture_runs_nothing(compressed, tmp_path):
     for _ in range(200):
         nested = [nested]
     refused(nested, "nested too deeply")
-    del sequential
 
 
 @pytest.mark.parametrize(
