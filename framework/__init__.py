@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from .forms import Compressed, Compressible, FormError, form_of, to_compressed, to_compressible, to_plain
     from .rules import RuleError
     from .saved_model import export_saved_model
+    from .serving import ExportError
     from .storage import SizeReport, load, save, size_report
     from .task import Task, tasks
-    from .tflite import ExportError, export_tflite
+    from .tflite import export_tflite
     from .training import LmbdaWarmup, Updates, set_seeds
 
 # Imported when first used: the command line reaches this room long before it needs TensorFlow.
@@ -31,7 +32,7 @@ _HOMES = {
     "load_exported": "exported",
     "export_saved_model": "saved_model",
     "export_tflite": "tflite",
-    "ExportError": "tflite",
+    "ExportError": "serving",
     "CloneError": "clone",
     "ContainerError": "container",
     "Compressed": "forms",

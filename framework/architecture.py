@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.util import tf_decorator
 from tensorflow.python.util.tf_export import get_symbol_from_name
 
-from .forms import to_plain
+from .forms import form_of, to_plain
 
 _VALUES = ("__bytes__", "__numpy__", "__tensor__")
 # Layers that run whatever they are given: code, operations, methods.
@@ -32,6 +32,18 @@ class ArchitectureError(ValueError):
     """An architecture that cannot be made again; the message says what stands in the way."""
 
 
+def plain_config(model: tf.keras.Model) -> dict[str, Any]:
+    """Keras's config of a model's plain form, without what it was compiled with.
+
+    Raises:
+      NotImplementedError, TypeError, ValueError: where Keras cannot describe it.
+    """
+    plain = model if form_of(model) == "plain" else to_plain(model)
+    config = tf.keras.saving.serialize_keras_object(plain)
+    config.pop("compile_config", None)
+    return config
+
+
 def describe(model: tf.keras.Model) -> Optional[Any]:
     """What `build` makes the plain model from, of JSON's types; None for a model that Keras cannot describe.
 
@@ -41,8 +53,7 @@ def describe(model: tf.keras.Model) -> Optional[Any]:
     level = logger.level
     try:
         logger.setLevel("ERROR")  # Keras warns where it describes a model as nothing, which is seen here, too
-        config = tf.keras.saving.serialize_keras_object(to_plain(model))
-        config.pop("compile_config", None)
+        config = plain_config(model)
         return json.loads(json.dumps(config)) if config["config"] else None
     except (NotImplementedError, TypeError, ValueError):
         return None

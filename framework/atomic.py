@@ -10,11 +10,16 @@ from typing import Union
 Path = Union[str, "os.PathLike[str]"]
 
 
-def write_atomically(path: Path, data: bytes) -> int:
+def write_atomically(path: Path, data: bytes, durable: bool = True) -> int:
     """Writes a file and returns its length in bytes.
 
     `path` holds what it held before, or all of `data`, at every moment. A killed writer leaves at most a
     hidden `.*.tmp` beside it, which nothing reads.
+
+    Args:
+      path: where to; its folder exists.
+      data: to write.
+      durable: whether to wait for the disk, which a power cut calls for.
 
     Raises:
       OSError: when the file system refuses.
@@ -25,8 +30,9 @@ def write_atomically(path: Path, data: bytes) -> int:
     try:
         with open(temporary, "xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

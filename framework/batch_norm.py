@@ -19,9 +19,9 @@ from keras.src.layers.normalization.batch_normalization import BatchNormalizatio
 
 from .clone import clone, layers_of, scope_of
 from .forms import FormError, form_of, to_plain
-from .parametrize import Slot, drop_variable
+from .parametrize import Slot, drop_variable, slot_at
 from .serving import WeightFunction, prediction
-from .weights import Layer, places_of
+from .weights import Layer, places_of, weights_of
 
 _NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 
@@ -48,7 +48,8 @@ def fold_batch_norm(model: tf.keras.Model) -> tf.keras.Model:
     inference.
 
     The layer before gets a bias, where it has none; what was a normalisation is a linear `Activation`.
-    Those that follow something else than one kernel, or whose input goes elsewhere as well, stay.
+    Those that follow something else than one kernel, or whose input goes elsewhere as well, stay. So do those
+    after a layer that shares a weight with another.
 
     Args:
       model: plain; called before, so that it knows its input.
@@ -89,7 +90,14 @@ def pairs(model: tf.keras.Model) -> list[Pair]:
     for call in calls:
         times[id(call.layer)] = times.get(id(call.layer), 0) + 1
     once = [call for call in calls if times[id(call.layer)] == 1 and isinstance(call.output, tf.Tensor)]
-    makers = {id(call.output): call for call in once if hasattr(call.layer, "use_bias")}
+    tied = {
+        id(place.layer) for weight in weights_of(plain) if len(weight.places) > 1 for place in weight.places
+    }
+    makers = {
+        id(call.output): call
+        for call in once
+        if hasattr(call.layer, "use_bias") and id(call.layer) not in tied
+    }
     found = []
     for call in once:
         maker = makers.get(id(call.given))
@@ -106,8 +114,22 @@ def pairs(model: tf.keras.Model) -> list[Pair]:
     return found
 
 
+def decoding_prediction(model: tf.keras.Model, weight: WeightFunction, fold: bool) -> Any:
+    """`serving.prediction` of a compressed model whose weights `weight` decodes.
+
+    Args:
+      model: compressed.
+      weight: decodes a weight in the graph.
+      fold: whether weights take the factors of the batch normalisations after them.
+    """
+    if not fold:
+        return prediction(model, weight)
+    with _folded(model, weight) as scaled:
+        return prediction(model, scaled)
+
+
 @contextlib.contextmanager
-def folded(model: tf.keras.Model, weight: WeightFunction) -> Iterator[WeightFunction]:
+def _folded(model: tf.keras.Model, weight: WeightFunction) -> Iterator[WeightFunction]:
     """While it is traced, a compressed model has the normalisations folded into the weights that `weight`
     decodes.
 
@@ -115,16 +137,16 @@ def folded(model: tf.keras.Model, weight: WeightFunction) -> Iterator[WeightFunc
     Kernels that are kept in full are left to the compiler.
     """
     layers = layers_of(model)
-    norms: dict[tuple[int, str], Layer] = {}
+    norms: dict[Slot, Layer] = {}
     swapped = []
     for pair in pairs(model):
-        if isinstance(vars(type(layers[pair.layer])).get(pair.attribute), property):
-            norms[id(layers[pair.layer]), pair.attribute] = layers[pair.norm]
+        slot = slot_at(layers[pair.layer], pair.attribute)
+        if slot is not None:
+            norms[slot] = layers[pair.norm]
             swapped.append((layers[pair.norm], layers[pair.layer]))
 
     def scaled(slot: Slot, given: tf.Tensor) -> tf.Tensor:
-        value = weight(slot, given)
-        norm = norms.get((id(slot.owner), slot.spec.path.rpartition("/")[2]))
+        value, norm = weight(slot, given), norms.get(slot)
         return value if norm is None else _scaled(value, _affine(norm)[0])
 
     before = [(norm, type(norm)) for norm, _ in swapped]

@@ -48,6 +48,8 @@ MAX_INFLATION = 32  # inflated header bytes per deflated one, beyond the first k
 MAGIC = b"\xce\xbbpz"  # "λpz" in UTF-8
 VERSION = 1
 SUFFIX = ".lpz"
+ARTEFACT = "model.lpz"
+"""The container in a trial's folder, by which that is known."""
 
 # A dtype's position is its code in the file: append only.
 _DTYPES = {

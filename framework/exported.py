@@ -17,6 +17,7 @@ import tensorflow as tf
 from . import architecture, container
 from .container import ContainerError, Entry
 from .forms import to_plain
+from .mismatch import first_line
 from .saved_model import EXTRA
 from .storage import restore
 from .weights import weights_of
@@ -57,7 +58,7 @@ def load_exported(
     except (ContainerError, architecture.ArchitectureError) as error:
         raise ContainerError(f"{source!r}: {error}") from error
     except _UNREADABLE as error:
-        raise ContainerError(f"{source!r} cannot be read: {_first_line(error)}") from error
+        raise ContainerError(f"{source!r} cannot be read: {first_line(error)}") from error
     wanted = {weight.spec.path: weight.spec for weight in weights_of(model)}
     for index, name in enumerate(extra["kept"]):
         spec = wanted.get(name)
@@ -66,7 +67,7 @@ def load_exported(
         try:
             value = stored.array(f"kept/{index}", spec.shape, spec.dtype)
         except _UNREADABLE as error:
-            raise ContainerError(f"{source!r}: {name} cannot be read: {_first_line(error)}") from error
+            raise ContainerError(f"{source!r}: {name} cannot be read: {first_line(error)}") from error
         entries.append(Entry(name, spec.shape, spec.dtype, None, {}, {"value": value}))
     restored = restore(entries, model, decode, source)
     return to_plain(restored) if packed is None else restored
@@ -131,7 +132,3 @@ class _Values:
                 f"it is {kind}{list(found)} in the file and {dtype}{list(shape)} in the model"
             )
         return self._reader.get_tensor(key)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

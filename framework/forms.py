@@ -25,7 +25,6 @@ from .parametrize import (
     WeightRef,
     change_slot,
     drop_variable,
-    iterate_references,
     losses_of,
     mark,
     put_slot,
@@ -167,7 +166,7 @@ def to_compressible(
             value = tf.cast(weight.variable.read_value(), weight.spec.dtype)
             tensors = algorithm.init(value, weight.spec, float(lmbda))
             put_slot(weight, algorithm, tensors, Projected, trainable=weight.variable.trainable)
-        redirect_losses(copied, dict(iterate_references(chosen)))
+        redirect_losses(copied, chosen)
         add_rate(copied, lmbda, num_params)
     mark(copied, Compressible)
     return copied

@@ -14,13 +14,13 @@ from typing import Any
 import tensorflow as tf
 
 from .algorithm import algorithms
+from .architecture import plain_config
 from .clone import scope_of
-from .forms import Compressed, Compressible, add_rate, form_of, to_plain
+from .forms import Compressed, Compressible, add_rate, form_of
 from .parametrize import (
     Projected,
     Stored,
     StoredOnce,
-    iterate_references,
     mark,
     put_slot,
     redirect_losses,
@@ -35,9 +35,7 @@ _KINDS = {"Projected": Projected, "Stored": Stored, "StoredOnce": StoredOnce}
 
 def get_config(model: tf.keras.Model) -> dict[str, Any]:
     """A compressible or compressed model's config, of types that Keras serialises."""
-    plain = tf.keras.saving.serialize_keras_object(to_plain(model))
-    plain.pop("compile_config", None)
-    return {"plain": plain, "weights": [_slot_config(slot) for slot in slots_of(model)]}
+    return {"plain": plain_config(model), "weights": [_slot_config(slot) for slot in slots_of(model)]}
 
 
 def _slot_config(slot: Any) -> dict[str, Any]:
@@ -77,7 +75,7 @@ def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
                 weight, algorithm, tensors, kind, trainable=weight.variable.trainable and kind is Projected
             )
             replaced.append(weight)
-        redirect_losses(model, dict(iterate_references(replaced)))
+        redirect_losses(model, replaced)
         if form_of(model) == "compressible":
             add_rate(model, 0.0, parameters)
             mark(model, Compressible)

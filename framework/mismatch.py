@@ -40,3 +40,8 @@ def some(names: Sequence[str], most: int = 5) -> str:
     """The first few names, and how many more there are."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def first_line(error: Exception) -> str:
+    """What an error of TensorFlow's says first; the type's name of one that says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

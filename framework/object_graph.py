@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-from .mismatch import PretrainedError, check
+from .mismatch import PretrainedError, check, first_line
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"
@@ -34,7 +34,7 @@ def read(model: tf.keras.Model, prefix: Path) -> None:
     try:
         theirs = _Graph(prefix)
     except _UNREADABLE as error:
-        raise PretrainedError(f"{str(prefix)!r} cannot be read: {_first_line(error)}") from error
+        raise PretrainedError(f"{str(prefix)!r} cannot be read: {first_line(error)}") from error
     with tempfile.TemporaryDirectory() as folder:
         own = _Graph(Path(tf.train.Checkpoint(model).write(f"{folder}/own")))
     roots = {0, theirs.children(0).get("model", 0)}  # the model alone, and what holds it, such as a training
@@ -45,7 +45,7 @@ def read(model: tf.keras.Model, prefix: Path) -> None:
     try:
         holder.read(str(prefix)).assert_existing_objects_matched().expect_partial()
     except _UNREADABLE as error:
-        raise PretrainedError(f"{str(prefix)!r} cannot be read: {_first_line(error)}") from error
+        raise PretrainedError(f"{str(prefix)!r} cannot be read: {first_line(error)}") from error
 
 
 class _Graph:
@@ -95,7 +95,3 @@ def _compare(own: _Graph, theirs: _Graph, root: int) -> tuple[dict[str, Any], di
         if theirs.shape(number) is not None:
             found[taken.get(number, way)] = theirs.shape(number)
     return wanted, found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -146,6 +146,12 @@ def slots_of(model: Layer) -> list[Slot]:
     return [slot for layer in layers_of(model) for slot in vars(layer).get(_SLOTS, {}).values()]
 
 
+def slot_at(layer: Layer, attribute: str) -> Optional[Slot]:
+    """The computed weight that a layer has as an attribute, if it has one there."""
+    reference = vars(layer).get(_PLACES, {}).get(attribute)
+    return reference.slot if _is_ref(reference) else None
+
+
 def put_slot(
     weight: Weight, algorithm: Algorithm, tensors: Tensors, kind: type[Slot], trainable: bool
 ) -> Slot:
@@ -234,8 +240,16 @@ def set_losses(layer: Layer, losses: Sequence[Callable[[], Any]]) -> None:
     vars(layer)["_callable_losses"] = list(losses)
 
 
-def redirect_losses(model: Layer, replaced: Mapping[int, WeightRef]) -> None:
-    """Makes the weight losses that hold a replaced variable (by `id`) take the computed weight."""
+def redirect_losses(model: Layer, weights: Sequence[Weight]) -> None:
+    """Makes the weight losses that hold a variable which `put_slot` replaced take the computed weight.
+
+    Args:
+      model: whose layers have the losses.
+      weights: as they were given to `put_slot`.
+    """
+    replaced = {
+        id(weight.variable): WeightRef(weight.places[0].layer, weight.spec.path) for weight in weights
+    }
     for layer in layers_of(model):
         set_losses(layer, [_redirected(loss, replaced) for loss in losses_of(layer)])
 
@@ -458,9 +472,3 @@ _LOOPS_AND_BRANCHES = (
     control_flow.WhileCondFuncGraph,
     control_flow.CondBranchFuncGraph,
 )
-
-
-def iterate_references(weights: Sequence[Weight]) -> Iterator[tuple[int, WeightRef]]:
-    """For `redirect_losses`: the variable that each weight was, by id, and the reference to its slot."""
-    for weight in weights:
-        yield id(weight.variable), WeightRef(weight.places[0].layer, weight.spec.path)

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from . import keras_hdf5, object_graph
 from .clone import scope_of
-from .container import MAGIC
+from .container import ARTEFACT, MAGIC
 from .forms import FormError, form_of, require_built, to_plain
 from .mismatch import PretrainedError
 from .storage import load
@@ -29,8 +29,6 @@ from .weights import weights_of
 PathLike = Union[str, "os.PathLike[str]"]
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
-ARTEFACT = "model.lpz"
-"""What a trial's directory is known by."""
 _KINDS = (
     "a .keras or .h5 file, a SavedModel's folder, a TensorFlow checkpoint (its prefix, or a folder of some), "
     "an .lpz file or a trial's folder"

@@ -9,7 +9,6 @@ that needs it. What a container has not (weights kept in full) are variables as 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -21,11 +20,9 @@ from typing import Any, Union
 import tensorflow as tf
 
 from . import architecture, batch_norm, container
-from .forms import FormError, form_of, to_compressed, to_plain
 from .parametrize import Slot
-from .serving import prediction
+from .serving import prediction, to_decode
 from .storage import entries_of, kept_weights
-from .tflite import require_graph_decode
 
 DECODE = ("before", "during", "once")
 EXTRA = "assets.extra/lambdapress.json"
@@ -53,29 +50,16 @@ def export_saved_model(
       ExportError: for an algorithm that does not decode in a graph, unless `decode` is `before`.
       FileExistsError: for a path where there is something.
     """
-    if decode not in DECODE:
-        raise FormError(f"decode is one of {', '.join(DECODE)} for a SavedModel, got {decode!r}.")
-    if form_of(model) == "plain" and decode != "before":
-        raise FormError(
-            f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
-        )
-    path = Path(path)
+    path, model = Path(path), to_decode(model, decode, DECODE)
     if path.exists():
         raise FileExistsError(f"{str(path)!r} is there already; remove it or give another path.")
     module: Any = tf.Module()
     if decode == "before":
-        model = to_plain(model)
         model = batch_norm.fold_batch_norm(model) if fold_batch_norm else model
         predict: Any = prediction(model)
     else:
-        model = to_compressed(model) if form_of(model) == "compressible" else model
-        require_graph_decode(model)
         weights = _Weights(model, once=decode == "once")
-        weight = weights.weight
-        with (
-            batch_norm.folded(model, weight) if fold_batch_norm else contextlib.nullcontext(weight) as weight
-        ):
-            predict = prediction(model, weight)
+        predict = batch_norm.decoding_prediction(model, weights.weight, fold_batch_norm)
         module.container = weights.container
     kept = list(kept_weights(model))
     module.kept = [_inner(weight.variable) for weight in kept]

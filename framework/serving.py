@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
-from .forms import FormError, require_built
-from .parametrize import Slot, computed_by
+from .forms import FormError, form_of, require_built, to_compressed, to_plain
+from .parametrize import Slot, computed_by, slots_of
 
 WeightFunction = Callable[[Slot, tf.Tensor], tf.Tensor]
 """A computed weight in a graph, from its slot and an input of the layer that needs it."""
+
+
+class ExportError(RuntimeError):
+    """A model that a format cannot hold; the message says what stands in the way."""
+
+
+def to_decode(model: tf.keras.Model, decode: str, known: Sequence[str]) -> tf.keras.Model:
+    """The form of a model that an export writes: plain to decode `before`, else compressed.
+
+    Args:
+      model: in any form; a plain one has to be decoded `before`.
+      decode: when weights are decoded.
+      known: what `decode` may be in the format that is written.
+
+    Raises:
+      FormError: for a plain model that is not compressed yet, and for a `decode` that is not known.
+      ExportError: for a weight whose algorithm decodes in Python alone.
+    """
+    if decode not in known:
+        raise FormError(f"decode is one of {', '.join(known)} in this format, got {decode!r}.")
+    if decode == "before":
+        return to_plain(model)
+    if form_of(model) == "plain":
+        raise FormError(
+            f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
+        )
+    model = to_compressed(model) if form_of(model) == "compressible" else model
+    for slot in slots_of(model):
+        if not slot.algorithm.graph_decode:
+            raise ExportError(
+                f"{slot.spec.path}: {slot.algorithm.name!r} as configured does not decode in a graph; export "
+                "with decode='before', or compress with another configuration of it."
+            )
+    return model
 
 
 def prediction(model: tf.keras.Model, weight: Optional[WeightFunction] = None) -> Any:
@@ -37,16 +72,20 @@ def prediction(model: tf.keras.Model, weight: Optional[WeightFunction] = None) -
         return traced.get_concrete_function()
 
 
-def named(outputs: Any, name: str = "output") -> dict[str, tf.Tensor]:
+def named(outputs: Any) -> dict[str, tf.Tensor]:
     """A structure of tensors as a flat dictionary, as the signatures of a SavedModel are."""
+    leaves = zip(tf.nest.flatten(output_names(outputs)), tf.nest.flatten(outputs))
+    return {name: tf.convert_to_tensor(leaf) for name, leaf in leaves if leaf is not None}
+
+
+def output_names(outputs: Any, name: str = "output") -> Any:
+    """The same structure as `outputs`, with what `named` calls each tensor in its place."""
     if isinstance(outputs, dict):
-        parts = outputs.items()
-    elif isinstance(outputs, (list, tuple)):
-        parts = enumerate(outputs)
-    else:
-        return {} if outputs is None else {name: tf.convert_to_tensor(outputs)}
-    prefix = "" if name == "output" and isinstance(outputs, dict) else f"{name}_"
-    return {key: leaf for part, value in parts for key, leaf in named(value, f"{prefix}{part}").items()}
+        prefix = "" if name == "output" else f"{name}_"
+        return {key: output_names(value, f"{prefix}{key}") for key, value in outputs.items()}
+    if isinstance(outputs, (list, tuple)):
+        return [output_names(value, f"{name}_{index}") for index, value in enumerate(outputs)]
+    return name
 
 
 def input_specs(model: tf.keras.Model) -> Any:

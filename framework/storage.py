@@ -20,7 +20,6 @@ from .parametrize import (
     Projected,
     Stored,
     StoredOnce,
-    iterate_references,
     mark,
     put_slot,
     redirect_losses,
@@ -136,7 +135,7 @@ def restore(found: Iterable[Entry], model: tf.keras.Model, decode: str, source: 
                 raise ContainerError(f"{source!r}: {problem}") from error
             if entry.algorithm is not None:
                 replaced.append(weight)
-        redirect_losses(copied, dict(iterate_references(replaced)))
+        redirect_losses(copied, replaced)
     mark(copied, Compressed)
     return copied
 

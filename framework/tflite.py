@@ -8,7 +8,6 @@ before its layer runs.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -19,20 +18,16 @@ import tensorflow as tf
 
 from . import entropy
 from .atomic import write_atomically
-from .batch_norm import folded
-from .forms import FormError, form_of, to_compressed, to_plain
+from .batch_norm import decoding_prediction
+from .forms import FormError
 from .native_log import dropped_stderr
-from .parametrize import Slot, slots_of
-from .serving import WeightFunction, prediction
+from .parametrize import Slot
+from .serving import ExportError, WeightFunction, prediction, to_decode
 
 DECODE = ("before", "during")
 OPS = ("builtin", "select")
 SMALL = 256
 """Weights with fewer elements are stored as floats: the operations that decode one take more bytes."""
-
-
-class ExportError(RuntimeError):
-    """A model that a format cannot hold; the message says what stands in the way."""
 
 
 def export_tflite(
@@ -62,26 +57,16 @@ def export_tflite(
 
     Raises:
       FormError: for a plain model (compress it first), and for a `decode` or `ops` that there is not.
-      ExportError: where the converter refuses; it names the operations.
+      ExportError: for an algorithm that does not decode in a graph, unless `decode` is `before`; where the
+        converter refuses, which names the operations.
     """
-    if decode not in DECODE:
-        raise FormError(f"decode is one of {', '.join(DECODE)} for TensorFlow Lite, got {decode!r}.")
     if ops not in OPS:
         raise FormError(f"ops is one of {', '.join(OPS)}, got {ops!r}.")
-    form = form_of(model)
-    if form == "plain" and decode == "during":
-        raise FormError(
-            f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
-        )
+    model = to_decode(model, decode, DECODE)
     if decode == "before":
-        model = to_plain(model)
         function = prediction(model)
     else:
-        model = to_compressed(model) if form == "compressible" else model
-        require_graph_decode(model)
-        weight = _constants(unpack=ops == "builtin")
-        with folded(model, weight) if fold_batch_norm else contextlib.nullcontext(weight) as weight:
-            function = prediction(model, weight)
+        function = decoding_prediction(model, _constants(unpack=ops == "builtin"), fold_batch_norm)
     return write_atomically(path, _convert(function, model, ops))
 
 
@@ -149,16 +134,6 @@ def _waiting(values: Mapping[str, Any], elements: int) -> list[bool]:
     texts = [np.asarray(value).dtype.kind in "OS" for value in values.values()]
     few = max(SMALL, elements / 64)
     return [text or size == max(sizes) or size >= few for size, text in zip(sizes, texts)]
-
-
-def require_graph_decode(model: tf.keras.Model) -> None:
-    """Raises ExportError for a compressed model with a weight that is decoded in Python alone."""
-    for slot in slots_of(model):
-        if not slot.algorithm.graph_decode:
-            raise ExportError(
-                f"{slot.spec.path}: {slot.algorithm.name!r} as configured does not decode in a graph; export "
-                "with decode='before', or compress with another configuration of it."
-            )
 
 
 class _Waiting:

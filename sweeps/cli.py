@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from . import cli_deploy, cli_models
+from . import cli_deploy, cli_models, cli_results
+from .cli_options import data_option, gin_option
 
 if TYPE_CHECKING:
     from .config import Plan
@@ -62,20 +63,6 @@ def _is_mendable(error: Exception) -> bool:
     from .executor import WorkerError
 
     return isinstance(error, (BenchmarkError, DatasetError, ExportError, WorkerError))
-
-
-def gin_option(command: Any) -> Any:
-    return click.option(
-        "--gin", "bindings", multiple=True, metavar="'X.y = 1'", help="Binds a parameter; may be repeated."
-    )(command)
-
-
-def data_option(command: Any) -> Any:
-    return click.option(
-        "--data-dir",
-        type=click.Path(file_okay=False),
-        help="Where prepared TensorFlow Datasets are (TFDS_DATA_DIR).",
-    )(command)
 
 
 EXAMPLES = """\b
@@ -197,90 +184,6 @@ def train(
     click.echo(f"{size_line(result)}\nIts files: {directory}")
 
 
-@main.command()
-@click.argument("directory", metavar="DIR")
-@click.option("--csv", "style", flag_value="csv", help="Comma-separated values, every column.")
-@click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
-@click.option("--published", "with_published", is_flag=True, help="Adds the published figures of the tasks.")
-def table(directory: str, style: Optional[str], with_published: bool) -> None:
-    """Shows the results below DIR as a table.
-
-    Means and 95% intervals over seeds; Pareto-optimal rows are marked.
-
-    \b
-      lambdapress table runs/digits
-      lambdapress table runs/digits --csv > digits.csv
-      lambdapress table runs/lenets --published
-    """
-    from . import published, results, tables
-
-    summary = results.summarise(results.load_results(directory))
-    if with_published:
-        figures = published.load_published()
-        summary = published.beside(summary, figures)
-        if not (summary["source"] != "").any():
-            click.echo(
-                f"No figures are published for these tasks, only for {', '.join(figures['task'])}.", err=True
-            )
-    click.echo(tables.render(summary, style or "terminal"))
-
-
-@main.command()
-@click.argument("directory", metavar="DIR")
-@click.option("--out", type=click.Path(file_okay=False), help="Where to write [default: DIR].")
-def plot(directory: str, out: Optional[str]) -> None:
-    """Draws size against metric, PNG and SVG.
-
-    \b
-      lambdapress plot runs/digits --out figures
-    """
-    from . import plot as pictures
-    from . import results
-
-    for path in pictures.plot(results.load_results(directory), out or directory):
-        click.echo(path)
-
-
-@main.command("list")
-@click.option("--official", is_flag=True, help="The experiments of TensorFlow Official Models instead.")
-def list_(official: bool) -> None:
-    """Lists tasks, algorithms and sweeps.
-
-    \b
-      lambdapress list
-      lambdapress list --official
-    """
-    if official:
-        _list_official()
-        return
-    from . import gin_files
-    from .names import registries
-
-    tasks, algorithms = registries()
-    sweeps = {name: gin_files.first_line(path) for name, path in gin_files.packaged("sweeps").items()}
-    for title, lines in (
-        ("Tasks", {name: tasks.summary(name) for name in tasks.names()}),
-        ("Algorithms", {name: algorithms.summary(name) for name in algorithms.names()}),
-        ("Sweeps", sweeps),
-    ):
-        click.echo(f"{title}:")
-        for name, line in lines.items():
-            click.echo(f"  {name:16} {line}")
-
-
-def _list_official() -> None:
-    from ..tasks import official_config, official_coverage
-
-    tried = official_coverage.known()
-    for name in official_config.experiments():
-        click.echo(f"{name:44} {tried.get(name, 'not tried')}")
-    click.echo(
-        "\nOf those tried, how much of the model is compressed; any other may work as well. One of them:\n"
-        "  lambdapress train --task official --algorithm epr --lmbda 1 "
-        "--gin \"official.experiment = 'bert/sentence_prediction'\" --gin 'official.overrides = {...}'"
-    )
-
-
 def _show_plan(plan: Plan, out: Path) -> None:
     from . import run
 
@@ -310,7 +213,7 @@ def _run(plan: Plan, out: Path, workers: Optional[int], data_dir: Optional[str],
         click.echo(f"{failed} of {len(frame)} trials failed; --retry-failed runs them again.", err=True)
 
 
-for _command in [*cli_models.COMMANDS, *cli_deploy.COMMANDS]:
+for _command in [*cli_results.COMMANDS, *cli_models.COMMANDS, *cli_deploy.COMMANDS]:
     main.add_command(_command)
 
 

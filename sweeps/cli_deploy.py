@@ -8,10 +8,7 @@ from typing import Any, Optional
 
 import click
 
-
-def _data_option(command: Any) -> Any:
-    text = "Where prepared TensorFlow Datasets are (TFDS_DATA_DIR)."
-    return click.option("--data-dir", type=click.Path(file_okay=False), help=text)(command)
+from .cli_options import data_option
 
 
 @click.command()
@@ -33,7 +30,7 @@ def _data_option(command: Any) -> Any:
 )
 @click.option("--fold-batch-norm", is_flag=True, help="Makes batch normalisations factors of the weights.")
 @click.option("--out", type=click.Path(), help="The file or folder [default: in RUN/TRIAL].")
-@_data_option
+@data_option
 def export(
     trial: str,
     kind: str,
@@ -51,6 +48,7 @@ def export(
       lambdapress export runs/digits/TRIAL --format savedmodel --decode during --out m/
       lambdapress export runs/digits/TRIAL --format tflite --decode before --out m.tflite
     """
+    from ..framework.container import ARTEFACT
     from . import exports
 
     form = exports.Format(kind, decode, ops, fold_batch_norm)
@@ -58,7 +56,7 @@ def export(
     with exports.trial_model(trial, data_dir) as (_, model):
         form.write(model, path)
     size, zipped = exports.size_of(path), exports.zipped_size(path)
-    container = exports.size_of(Path(trial) / exports.ARTEFACT)
+    container = exports.size_of(Path(trial) / ARTEFACT)
     click.echo(f"{path}: {size:,} bytes, {zipped:,} zipped (the container: {container:,})")
 
 
@@ -74,7 +72,7 @@ def export(
 @click.option("--no-metric", is_flag=True, help="Does not evaluate the files, which takes the task's data.")
 @click.option("--csv", "style", flag_value="csv", help="Comma-separated values, every column.")
 @click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
-@_data_option
+@data_option
 def benchmark(
     trial: str,
     kind: Optional[str],

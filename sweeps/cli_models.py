@@ -7,6 +7,8 @@ from typing import Any, Optional
 
 import click
 
+from .cli_options import data_option, gin_option
+
 
 def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, Optional[str]]]:
     """`PATTERN=algorithm` each; the last `=` divides, and nothing after it keeps the weights in full."""
@@ -26,8 +28,8 @@ def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, Optional[str]]]:
 @click.option("--rule", "rules", multiple=True, metavar="'PATTERN=algorithm'", help="First match wins.")
 @click.option("--lmbda", type=float, default=0.1, show_default=True, help="λ: higher for fewer bytes.")
 @click.option("--task", help="Name of a task to evaluate the model on, before and after.")
-@click.option("--gin", "bindings", multiple=True, metavar="'X.y = 1'", help="Binds a parameter.")
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where prepared TensorFlow Datasets are.")
+@gin_option
+@data_option
 def compress(
     model: str,
     out: str,
@@ -104,8 +106,8 @@ def inspect(path: str) -> None:
 @click.command()
 @click.argument("path", metavar="OUT.lpz", type=click.Path(dir_okay=False))
 @click.option("--task", required=True, help="Name of the task whose model this is.")
-@click.option("--gin", "bindings", multiple=True, metavar="'X.y = 1'", help="Binds a parameter.")
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where prepared TensorFlow Datasets are.")
+@gin_option
+@data_option
 def evaluate(path: str, task: str, bindings: tuple[str, ...], data_dir: Optional[str]) -> None:
     """Measures a file's model on a task.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
+from ..framework.container import ARTEFACT
 from . import exports
 from .exports import FORMATS, Format, PathLike
 
@@ -60,7 +61,7 @@ def benchmark(
 
     rows: list[dict[str, Any]] = []
     with exports.trial_model(directory, data_dir) as (task, model), tempfile.TemporaryDirectory() as folder:
-        container = Path(directory) / exports.ARTEFACT
+        container = Path(directory) / ARTEFACT
         report("container")
         rows.append(
             {

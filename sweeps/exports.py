@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from ..framework.container import ARTEFACT
 from . import gin_files, run, trial
 from .names import registries
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-ARTEFACT = "model.lpz"
 PathLike = Union[str, Path]
 _WAYS = [(kind, decode) for kind in ("savedmodel", "tflite") for decode in ("before", "during")]
 _WAYS.insert(2, ("savedmodel", "once"))

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..framework import Updates, load, pretrained, save, set_seeds, size_report, to_compressible
+from ..framework.container import ARTEFACT
 from ..framework.storage import estimated_bytes
 from . import callbacks
 from .names import registries
@@ -56,7 +57,7 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     report({"stage": "evaluate"})
     metric_compressible = _finite("metric of the compressible model", task.evaluate(model))
     report({"stage": "compress"})
-    artefact = directory / "model.lpz"
+    artefact = directory / ARTEFACT
     started = time.perf_counter()
     size_bytes = save(model, artefact)
     compress_seconds = time.perf_counter() - started

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ..framework import entropy  # noqa: F401  its operations have to be known where a file decodes
 from ..framework.native_log import dropped_stderr
-from ..framework.serving import input_specs, named
+from ..framework.serving import input_specs, named, output_names
 
 Arrays = Mapping[str, np.ndarray]
 Predict = Callable[[Arrays], Arrays]
@@ -83,7 +83,9 @@ class Served(tf.keras.Model):
         outputs = tf.numpy_function(predict, list(given.values()), types, stateful=False)
         for output, value in zip(outputs, expected.values()):
             output.set_shape(value.shape)
-        return _like(template, dict(zip(expected, outputs)))
+        by_name = dict(zip(expected, outputs))
+        leaves = [by_name.get(name) for name in tf.nest.flatten(output_names(template))]
+        return tf.nest.pack_sequence_as(template, leaves)
 
 
 def _by_name(inputs: Any, specs: Any) -> dict[str, tf.Tensor]:
@@ -94,13 +96,3 @@ def _by_name(inputs: Any, specs: Any) -> dict[str, tf.Tensor]:
     else:
         return {specs.name: inputs}
     return {name: value for pair in pairs for name, value in _by_name(*pair).items()}
-
-
-def _like(template: Any, outputs: Mapping[str, tf.Tensor], name: str = "output") -> Any:
-    """The structure of `template` with the tensors that `named` would name so."""
-    if isinstance(template, dict):
-        prefix = "" if name == "output" else f"{name}_"
-        return {key: _like(value, outputs, f"{prefix}{key}") for key, value in template.items()}
-    if isinstance(template, (list, tuple)):
-        return [_like(value, outputs, f"{name}_{index}") for index, value in enumerate(template)]
-    return None if template is None else outputs[name]

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import platform
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Any, Callable, Optional
 
 import gin
 
+from ..framework.atomic import write_atomically
 from . import result_file
 from .names import registries
 from .trial_settings import Settings
@@ -83,13 +83,7 @@ def write_json(path: Path, value: Mapping[str, Any], durable: bool = True) -> No
       value: to write; NaN and infinities raise ValueError.
       durable: whether to wait for the disk, which a power cut calls for.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, allow_nan=False)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_atomically(path, json.dumps(value, indent=1, allow_nan=False).encode(), durable)
 
 
 def blank_result(trial: Trial, attempts: int) -> dict[str, Any]:

@@ -87,6 +87,34 @@ def test_a_layer_that_is_used_twice_stays():
     assert norms(fold_batch_norm(model)) == 1
 
 
+class Tied(tf.keras.layers.Layer):
+    """Multiplies by the kernel of another layer."""
+
+    def __init__(self, other: tf.keras.layers.Layer):
+        super().__init__()
+        self.kernel = other.kernel
+
+    def call(self, inputs):
+        return tf.matmul(inputs, self.kernel)
+
+
+def tied() -> tf.keras.Model:
+    inputs, dense = tf.keras.Input((4,)), k.Dense(4, use_bias=False)
+    x = k.BatchNormalization()(dense(inputs))
+    return randomised(tf.keras.Model(inputs, Tied(dense)(x)))
+
+
+def test_a_weight_that_another_layer_has_too_stays(tmp_path):
+    model, given = tied(), images()[0, :, :4, 0]
+    folded = fold_batch_norm(model)
+    assert norms(folded) == 1
+    np.testing.assert_allclose(folded(given), model(given), rtol=1e-6)
+    compressed = to_compressed(model, algorithms.build("power_law"))
+    export_saved_model(compressed, tmp_path / "m", fold_batch_norm=True)
+    predict, (name, *_) = open_exported(tmp_path / "m")
+    np.testing.assert_allclose(predict({name: given})["output"], compressed(given), rtol=1e-5)
+
+
 def test_only_plain_models_are_folded():
     with pytest.raises(FormError, match="is compressible: fold first"):
         fold_batch_norm(to_compressible(network(), algorithms.build("power_law")))
