@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lambdapress.framework import algorithms, checkpoint, set_seeds, to_compressible
+from lambdapress.framework import Updates, algorithms, checkpoint, set_seeds, to_compressible
 from lambdapress.framework.checkpoint import Checkpoint, CheckpointError
 
 k = tf.keras.layers
 X = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
 
 
-def built(seed: int = 0, units: int = 8) -> tf.keras.Model:
+def built(seed: int = 0, units: int = 8, algorithm: str = "epr") -> tf.keras.Model:
     set_seeds(seed)
     layers = [tf.keras.Input((4,)), k.Dense(units), k.Dropout(0.5), k.BatchNormalization(), k.Dense(2)]
-    model = to_compressible(tf.keras.Sequential(layers), algorithms.build("epr"))
+    model = to_compressible(tf.keras.Sequential(layers), algorithms.build(algorithm), lmbda=0.1)
     model.compile("adam", "mse")
     return model
 
@@ -29,6 +29,16 @@ def fit(model: tf.keras.Model, first: int, last: int, callbacks=()) -> None:
     model.fit(
         X, X[:, :2], 8, initial_epoch=first, epochs=last, shuffle=False, callbacks=list(callbacks), verbose=0
     )
+
+
+class Killed(tf.keras.callbacks.Callback):
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            raise InterruptedError
 
 
 def state(model: tf.keras.Model) -> list[np.ndarray]:
@@ -59,6 +69,20 @@ def test_training_goes_on_as_if_it_had_not_stopped(saved):
     again = built()
     assert Checkpoint(again, saved).restore() == 5
     assert len(list(saved.glob("*.index"))) == 1, "only the last one is kept"
+
+
+@pytest.mark.parametrize("algorithm", ["pruning", "clustering", "low_rank", "chain"])
+def test_updates_go_on_as_if_training_had_not_stopped(algorithm, tmp_path):
+    """Where a schedule has begun to change masks, codebooks and ranks."""
+    done = 3
+    whole, killed, other = (built(seed, algorithm=algorithm) for seed in (0, 0, 1))
+    fit(whole, 0, 5, [Updates()])
+    with pytest.raises(InterruptedError):
+        fit(killed, 0, 5, [Updates(), Checkpoint(killed, tmp_path), Killed(done)])
+    assert (resumed := Checkpoint(other, tmp_path)).restore() == done
+    fit(other, done, 5, [Updates(), resumed])
+    for expected, found in zip(state(whole), state(other)):
+        np.testing.assert_array_equal(expected, found)
 
 
 def test_the_numbers_of_random_layers_are_not_those_of_the_first_epoch(saved):
