@@ -49,26 +49,16 @@ def _run(name: str, folder: Path, **environment: str) -> None:
     assert [cell.source for cell in done.cells] == [cell.source for cell in before.cells]
 
 
-@pytest.mark.timeout(1200)
-def test_compress_your_model_runs(tmp_path, mnist_data_dir):
-    _run(
-        "compress_your_model",
-        tmp_path,
-        LAMBDAPRESS_NOTEBOOK_EPOCHS="1",
-        LAMBDAPRESS_NOTEBOOK_EXAMPLES="6000",
-        TFDS_DATA_DIR=str(mnist_data_dir.resolve()),
-    )
+QUICK = {
+    "compress_your_model": {"LAMBDAPRESS_NOTEBOOK_EPOCHS": "1", "LAMBDAPRESS_NOTEBOOK_EXAMPLES": "6000"},
+    "deploy": {"LAMBDAPRESS_NOTEBOOK_EPOCHS": "1", "LAMBDAPRESS_NOTEBOOK_SECONDS": "0.05"},
+}
 
 
 @pytest.mark.timeout(1200)
-def test_deploy_runs(tmp_path, mnist_data_dir):
-    _run(
-        "deploy",
-        tmp_path,
-        LAMBDAPRESS_NOTEBOOK_EPOCHS="1",
-        LAMBDAPRESS_NOTEBOOK_SECONDS="0.05",
-        TFDS_DATA_DIR=str(mnist_data_dir.resolve()),
-    )
+@pytest.mark.parametrize("name", QUICK)
+def test_a_notebook_on_mnist_runs(name, tmp_path, mnist_data_dir):
+    _run(name, tmp_path, **QUICK[name], TFDS_DATA_DIR=str(mnist_data_dir.resolve()))
 
 
 @pytest.mark.timeout(1200)
