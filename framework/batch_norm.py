@@ -19,8 +19,9 @@ from keras.src.layers.normalization.batch_normalization import BatchNormalizatio
 
 from .clone import clone, layers_of, scope_of
 from .forms import FormError, form_of, to_plain
-from .parametrize import Slot, drop_variable, slot_at
+from .parametrize import drop_variable
 from .serving import WeightFunction, prediction
+from .slots import Slot, slot_at
 from .weights import Layer, places_of, weights_of
 
 _NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")

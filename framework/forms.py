@@ -18,22 +18,10 @@ from typing import Any, Optional, cast
 import tensorflow as tf
 
 from .clone import clone, scope_of
-from .parametrize import (
-    Projected,
-    Stored,
-    StoredOnce,
-    WeightRef,
-    change_slot,
-    drop_variable,
-    losses_of,
-    mark,
-    put_slot,
-    redirect_losses,
-    remove_slots,
-    set_losses,
-    slots_of,
-)
+from .parametrize import change_slot, drop_variable, put_slot, remove_slots, set_class
 from .rules import Rules, assign
+from .slots import Projected, Stored, StoredOnce, WeightRef, slots_of
+from .weight_losses import losses_of, redirect_losses, set_losses
 from .weights import weights_of
 
 DECODE = ("each_call", "once")
@@ -168,7 +156,7 @@ def to_compressible(
             put_slot(weight, algorithm, tensors, Projected, trainable=weight.variable.trainable)
         redirect_losses(copied, chosen)
         add_rate(copied, lmbda, num_params)
-    mark(copied, Compressible)
+    set_class(copied, Compressible)
     return copied
 
 
@@ -181,7 +169,7 @@ def _continue_training(model: tf.keras.Model, lmbda: float) -> tf.keras.Model:
                 change_slot(slot, tensors, Projected, trainable=slot.plain["trainable"])
         _drop_rate(copied)
         add_rate(copied, lmbda, _num_params(copied))
-    mark(copied, Compressible)
+    set_class(copied, Compressible)
     return copied
 
 
@@ -221,7 +209,7 @@ def to_compressed(
                 encoded = slot.algorithm.encode(slot.tensors(), slot.spec)
             change_slot(slot, encoded, kind)
         _drop_rate(copied)
-    mark(copied, Compressed)
+    set_class(copied, Compressed)
     return copied
 
 
@@ -236,7 +224,7 @@ def to_plain(model: tf.keras.Model) -> tf.keras.Model:
     with scope_of(copied):
         _drop_rate(copied)
         remove_slots(copied)
-    mark(copied, None)
+    set_class(copied, None)
     return copied
 
 

@@ -17,16 +17,10 @@ from .algorithm import algorithms
 from .architecture import plain_config
 from .clone import scope_of
 from .forms import Compressed, Compressible, add_rate, form_of
-from .parametrize import (
-    Projected,
-    Stored,
-    StoredOnce,
-    mark,
-    put_slot,
-    redirect_losses,
-    slots_of,
-)
+from .parametrize import put_slot, set_class
+from .slots import Projected, Stored, StoredOnce, slots_of
 from .storage import config_of
+from .weight_losses import redirect_losses
 from .weights import weights_of
 
 _FEW = 2**16  # elements that any tensor may have; of others, no more than a multiple of the weight's
@@ -78,9 +72,9 @@ def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
         redirect_losses(model, replaced)
         if form_of(model) == "compressible":
             add_rate(model, 0.0, parameters)
-            mark(model, Compressible)
+            set_class(model, Compressible)
         else:
-            mark(model, Compressed)
+            set_class(model, Compressed)
     return model
 
 

@@ -20,8 +20,8 @@ from typing import Any, Union
 import tensorflow as tf
 
 from . import architecture, batch_norm, container
-from .parametrize import Slot
 from .serving import prediction, to_decode
+from .slots import Slot
 from .storage import entries_of, kept_weights
 
 DECODE = ("before", "during", "once")

@@ -8,8 +8,9 @@ from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
+from .call_scope import computed_by
 from .forms import FormError, form_of, require_built, to_compressed, to_plain
-from .parametrize import Slot, computed_by, slots_of
+from .slots import Slot, slots_of
 
 WeightFunction = Callable[[Slot, tf.Tensor], tf.Tensor]
 """A computed weight in a graph, from its slot and an input of the layer that needs it."""

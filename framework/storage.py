@@ -16,16 +16,10 @@ from .algorithm import Algorithm, WeightSpec, algorithms
 from .clone import clone, scope_of
 from .container import ContainerError, Entry, Tensor
 from .forms import DECODE, Compressed, FormError, form_of, rate_of, require_built, to_plain
-from .parametrize import (
-    Projected,
-    Stored,
-    StoredOnce,
-    mark,
-    put_slot,
-    redirect_losses,
-    slots_of,
-)
+from .parametrize import put_slot, set_class
 from .registry import UnknownNameError
+from .slots import Projected, Stored, StoredOnce, slots_of
+from .weight_losses import redirect_losses
 from .weights import Weight, weights_of
 
 Path = Union[str, "os.PathLike[str]"]
@@ -136,7 +130,7 @@ def restore(found: Iterable[Entry], model: tf.keras.Model, decode: str, source: 
             if entry.algorithm is not None:
                 replaced.append(weight)
         redirect_losses(copied, replaced)
-    mark(copied, Compressed)
+    set_class(copied, Compressed)
     return copied
 
 

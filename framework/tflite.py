@@ -21,8 +21,8 @@ from .atomic import write_atomically
 from .batch_norm import decoding_prediction
 from .forms import FormError
 from .native_log import dropped_stderr
-from .parametrize import Slot
 from .serving import ExportError, WeightFunction, prediction, to_decode
+from .slots import Slot
 
 DECODE = ("before", "during")
 OPS = ("builtin", "select")

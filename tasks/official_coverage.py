@@ -10,7 +10,7 @@ from typing import TextIO
 
 import tensorflow as tf
 
-from ..framework.parametrize import slots_of
+from ..framework.slots import slots_of
 from ..framework.weights import weights_of
 
 FILE = "official_models.csv"

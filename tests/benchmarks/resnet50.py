@@ -38,7 +38,7 @@ def timed(what: str, function: Callable[[], Any]) -> Any:
 
 def measure(name: str) -> None:
     from lambdapress.framework import algorithms, load, save, to_compressible
-    from lambdapress.framework.parametrize import slots_of
+    from lambdapress.framework.slots import slots_of
     from lambdapress.tasks.official import OfficialTask
 
     overrides = {"task.model.backbone.resnet.model_id": 50, "task.model.num_classes": 1000}

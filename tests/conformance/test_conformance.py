@@ -17,7 +17,7 @@ from lambdapress.framework import (
     to_compressible,
     to_plain,
 )
-from lambdapress.framework.parametrize import slots_of
+from lambdapress.framework.slots import slots_of
 from lambdapress.sweeps.runtime import Served
 
 

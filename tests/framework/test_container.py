@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambdapress.framework import container
+from lambdapress.framework import container_format
 from lambdapress.framework.container import ContainerError, Contents, Entry, pack, read, unpack, write
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -90,7 +90,7 @@ def open_up(data: bytes) -> tuple[bytes, bytes]:
     start = 10 + lengths.tell()
     header = data[start : start + size]
     if data[5] & 1:
-        header = zlib.decompressobj(-15, container._DICTIONARY).decompress(header)
+        header = zlib.decompressobj(-15, container_format.DICTIONARY).decompress(header)
     return header, data[start + size :]
 
 
@@ -104,7 +104,7 @@ def seal(
 
 
 def deflated(header: bytes) -> bytes:
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9, 0, container._DICTIONARY)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9, 0, container_format.DICTIONARY)
     return deflate.compress(header) + deflate.flush()
 
 

@@ -20,7 +20,7 @@ from lambdapress.framework import (
     to_plain,
 )
 from lambdapress.framework.forms import rate_of
-from lambdapress.framework.parametrize import slots_of
+from lambdapress.framework.slots import slots_of
 
 k = tf.keras.layers
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from lambdapress.framework import algorithms, to_compressed, to_compressible, to_plain
-from lambdapress.framework.parametrize import slots_of
+from lambdapress.framework.slots import slots_of
 
 k = tf.keras.layers
 POWER = algorithms.build("power_law")

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from lambdapress.framework import RuleError, algorithms, to_compressible
-from lambdapress.framework.parametrize import slots_of
 from lambdapress.framework.rules import assign
+from lambdapress.framework.slots import slots_of
 from lambdapress.framework.weights import weights_of
 
 k = tf.keras.layers

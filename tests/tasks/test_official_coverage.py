@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from lambdapress.framework import algorithms, load, save, to_compressible
 from lambdapress.framework.forms import Compressed, Compressible
-from lambdapress.framework.parametrize import slots_of
+from lambdapress.framework.slots import slots_of
 from lambdapress.tasks import official_coverage
 from lambdapress.tasks.official import OfficialTask
 
