@@ -16,6 +16,7 @@ from .algorithm import Algorithm, WeightSpec, algorithms
 from .clone import clone, scope_of
 from .container import ContainerError, Entry, Tensor
 from .forms import DECODE, Compressed, FormError, form_of, rate_of, require_built, to_plain
+from .mismatch import some
 from .parametrize import put_slot, set_class
 from .registry import UnknownNameError
 from .slots import Projected, Stored, StoredOnce, slots_of
@@ -231,8 +232,8 @@ def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) 
     missing = [name for name in specs if name not in entries]
     foreign = [name for name in entries if name not in specs]
     if missing or foreign:
-        parts = [f"the file lacks {_some(missing)}"] if missing else []
-        parts += [f"the model lacks {_some(foreign)}"] if foreign else []
+        parts = [f"the file lacks {some(missing)}"] if missing else []
+        parts += [f"the model lacks {some(foreign)}"] if foreign else []
         raise ContainerError(f"{source!r} is not of this model: {' and '.join(parts)}.")
     for name, spec in specs.items():
         entry = entries[name]
@@ -241,11 +242,6 @@ def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) 
                 f"{source!r} is not of this model: {name} is {entry.dtype}{list(entry.shape)} in "
                 f"the file and {spec.dtype}{list(spec.shape)} in the model."
             )
-
-
-def _some(names: list[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more weights" if len(names) > most else shown
 
 
 def _report(contents: container.Contents, estimated: Optional[float]) -> SizeReport:

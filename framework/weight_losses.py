@@ -9,7 +9,8 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
-from .clone import layers_of, rebind
+from .clone import layers_of
+from .rebind import rebind
 from .slots import WeightRef
 from .weights import Layer, Weight
 

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from lambdapress.framework import CloneError, algorithms, to_compressible, to_plain
-from lambdapress.framework.clone import clone, layers_of, rebind
+from lambdapress.framework.clone import clone, layers_of
+from lambdapress.framework.rebind import rebind
 
 k = tf.keras.layers
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
