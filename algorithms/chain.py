@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional
 
 import gin
@@ -28,7 +27,9 @@ class Chain(Algorithm):
     penalty is the second's.
 
     To the second a tensor has no spatial axes, since what the first leaves of a kernel may have none: `epr`
-    then has one step a tensor and no Fourier transform, under which zeros would not stay zeros.
+    then has one step a tensor and no Fourier transform, under which zeros would not stay zeros. The penalty
+    counts each number that is trained, those that the first masks or cuts off at present among them: more
+    than the stored bits.
 
     Attributes:
       algorithms: two. Each is a registered name, built with what gin binds for it, in the scope `chain` at
@@ -41,11 +42,13 @@ class Chain(Algorithm):
 
     def __post_init__(self):
         given = self.algorithms
-        if isinstance(given, str) or len(given) != 2:
+        if not isinstance(given, (list, tuple)) or len(given) != 2:
             raise ValueError(f"algorithms must be a list of two, got {given!r}.")
         first, second = (_build(link) for link in given)
         if not isinstance(first, Structured):
             raise ValueError(f"algorithms: {first.name!r} cannot come first: {_fitting(Structured)} can.")
+        if not first.leads:
+            raise ValueError(f"algorithms: {first!r} cannot come first as it is configured.")
         if not isinstance(second, Elementwise):
             raise ValueError(f"algorithms: {second.name!r} cannot come second: {_fitting(Elementwise)} can.")
         object.__setattr__(self, "algorithms", (first, second))
@@ -53,10 +56,6 @@ class Chain(Algorithm):
     @property
     def trains(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return any(link.trains for link in self.algorithms)
-
-    @property
-    def penalty_in_bits(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._second.penalty_in_bits
 
     @property
     def has_penalty(self) -> bool:
@@ -91,7 +90,8 @@ class Chain(Algorithm):
             else:
                 changed[name] = value
         now = {**variables, **changed}
-        for name, (inner, part) in self._settled(now, spec)[0].items():
+        # Not what the second has rounded already: of that it would choose another step.
+        for name, (inner, part) in self._settled(now, spec, self._second.value).items():
             new = _prefixed(name, self._second.update(inner, progress, part, lmbda))
             # Not the values themselves, of which the first may have cut some off.
             changed.update({key: value for key, value in new.items() if value.shape == variables[key].shape})
@@ -113,15 +113,15 @@ class Chain(Algorithm):
 
         A shape is that of a tensor without elements: in a graph only shapes are known.
         """
-        parts, encoded = self._settled(variables, spec)
-        for name, (inner, part) in parts.items():
+        encoded = {}
+        for name, (inner, part) in self._settled(variables, spec).items():
             encoded.update(_prefixed(name, self._second.encode(inner, part)))
             if part.shape != spec.shape:
                 encoded[f"{name}{_SEPARATOR}{_SHAPE}"] = tf.zeros([*part.shape, 0], tf.uint8)
         return encoded
 
     def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
-        unpacked = {name: value for name, value in encoded.items() if _SEPARATOR not in name}
+        unpacked = {}
         for name, (tensors, part) in self._parts(encoded, spec).items():
             unpacked.update(_prefixed(name, self._second.unpack(tensors, part)))
             shape = f"{name}{_SEPARATOR}{_SHAPE}"
@@ -159,33 +159,34 @@ class Chain(Algorithm):
             outer[name] = function(_inner(variables, name), _part(spec, name, shape=shape))
         return outer
 
-    def _settled(self, variables: Tensors, spec: WeightSpec) -> tuple[dict[str, Any], dict[str, tf.Tensor]]:
-        """What there is to store: by name the second's variables and the tensor's spec; and the rest."""
-        rest = dict(self._first.settle(self._outer(variables, spec), spec))
+    def _settled(
+        self, variables: Tensors, spec: WeightSpec, of: Optional[Callable[..., tf.Tensor]] = None
+    ) -> dict[str, Any]:
+        """What there is to store, by name: the second's variables and the tensor's spec; see `_outer`."""
         parts = {}
-        for name in self._first.shapes(spec):
-            value = rest.pop(name)
+        for name, value in self._first.settle(self._outer(variables, spec, of), spec).items():
             part = _part(spec, name, value)
             parts[name] = self._second.assign(_inner(variables, name), value, part), part
-        return parts, rest
+        return parts
 
     def _stored(self, encoded: Tensors, spec: WeightSpec) -> tuple[dict[str, Any], dict[str, tf.Tensor]]:
         """By name what the second has stored, and the tensor's spec; and the first's settled variables."""
-        settled = {name: value for name, value in encoded.items() if _SEPARATOR not in name}
         stored = self._parts(encoded, spec)
-        for name, (tensors, part) in stored.items():
-            settled[name] = self._second.decode(tensors, part)
-        return stored, settled
+        return stored, {name: self._second.decode(tensors, part) for name, (tensors, part) in stored.items()}
 
     def _parts(self, encoded: Tensors, spec: WeightSpec) -> dict[str, Any]:
         """By name what the second has stored, and the tensor's spec."""
-        stored = {}
-        for name in self._first.shapes(spec):
+        stored, shapes = {}, self._first.shapes(spec)
+        foreign = [name for name in encoded if name.partition(_SEPARATOR)[0] not in shapes]
+        if foreign:
+            raise ValueError(f"{spec.path} is made of {', '.join(shapes)}, not of {', '.join(foreign)}.")
+        for name, most in shapes.items():
             tensors = _inner(encoded, name)
             empty = tensors.pop(_SHAPE, None)
             shape = spec.shape if empty is None else _shape(empty)[:-1]
-            if math.prod(shape) > 2 * spec.size:  # tables of a tiny embedding may be larger than it is
-                raise ValueError(f"{name} has the shape {shape}, of more numbers than the weight has.")
+            cut = len(shape) == len(most) > 0 and shape[1:] == most[1:] and 1 <= shape[0] < most[0]
+            if shape != most and not cut:
+                raise ValueError(f"{name} has the shape {shape} where {most} is the most there can be.")
             part = _part(spec, name, shape=shape)
             stored[name] = tensors, part
         return stored
@@ -197,7 +198,8 @@ def _build(link: Any) -> Algorithm:
     if isinstance(link, str):
         with gin.config_scope("chain"):
             return algorithms.build(link)
-    if not (isinstance(link, (list, tuple)) and len(link) == 2 and isinstance(link[0], str)):
+    named = isinstance(link, (list, tuple)) and len(link) == 2 and isinstance(link[0], str)
+    if not (named and isinstance(link[1], Mapping)):
         raise ValueError(f"algorithms: a name, or [name, hyper-parameters], is expected, got {link!r}.")
     return algorithms.get(link[0])(**link[1])
 
@@ -212,7 +214,8 @@ def _part(
     """What is known of a tensor of the first's, given itself or its shape."""
     if value is not None:
         shape = _shape(value)
-    return dataclasses.replace(spec, path=f"{spec.path}/{name}", shape=tuple(shape), spatial=0)
+    role = "kernel" if spec.role == "depthwise_kernel" else spec.role  # that has spatial axes
+    return dataclasses.replace(spec, path=f"{spec.path}/{name}", shape=tuple(shape), spatial=0, role=role)
 
 
 def _shape(tensor: tf.Tensor) -> tuple[int, ...]:

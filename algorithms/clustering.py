@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
+from .arguments import check_flag, check_integer, check_number
 from .distortion import Sensitive
 
 _BINS = 4096
@@ -46,10 +47,9 @@ class Clustering(Sensitive):
 
     def __post_init__(self):
         super().__post_init__()
-        if not (isinstance(self.clusters, int) and 2 <= self.clusters <= 1024):
-            raise ValueError(f"clusters must be an integer in [2, 1024], got {self.clusters!r}.")
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"start must be a fraction of the training in [0, 1], got {self.start!r}.")
+        check_integer("clusters", self.clusters, 2, 1024)
+        check_number("start", self.start, 0, 1)
+        check_flag("refit", self.refit)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`weight`; `codebook`, float32 [clusters]; `index`, int16 of the weight's shape."""
@@ -92,8 +92,8 @@ class Clustering(Sensitive):
         return unpack_integers(encoded, spec.shape)
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
-        codebook = tf.cast(encoded["codebook"], tf.float32)
-        return tf.cast(tf.gather(codebook, self._index(encoded, spec)), spec.dtype)
+        index = self._index(encoded, spec)
+        return tf.cast(tf.gather(tf.cast(encoded["codebook"], tf.float32), index), spec.dtype)
 
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
         codebook = tf.cast(encoded["codebook"], tf.float32)
@@ -104,10 +104,13 @@ class Clustering(Sensitive):
         }
 
     def _index(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
-        codebook = encoded["codebook"]
-        if codebook.shape.rank != 1 or (codebook.shape[0] or 0) > self.clusters:
-            raise ValueError(f"a codebook has at most {self.clusters} entries, got {codebook.shape}.")
-        return decode_integers(encoded, spec.shape)
+        codebook = encoded.get("codebook")
+        if codebook is None or codebook.dtype != tf.bfloat16 or codebook.shape.rank != 1:
+            raise ValueError(f"{spec.path}: a codebook, bfloat16, is expected, got {codebook}.")
+        entries = codebook.shape[0] or 0
+        if entries > self.clusters:
+            raise ValueError(f"a codebook has at most {self.clusters} entries, got {entries}.")
+        return decode_integers(encoded, spec.shape, below=entries)
 
     def _fit(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float) -> Tensors:
         values = tf.cast(weight, tf.float32).numpy()
@@ -131,6 +134,9 @@ def cluster(values: np.ndarray, clusters: int, price: float) -> tuple[np.ndarray
       Codebook, float32 [clusters] with unused entries, and indices of the shape of `values`.
     """
     least, most = (values.min(), values.max()) if values.size else (0.0, 0.0)
+    if float(most) - float(least) > np.finfo(np.float32).max:  # the range from end to end
+        values = values.astype(np.float64)
+        least, most = values.min(), values.max()
     codebook = np.linspace(least, most, clusters)
     power = float(np.mean(np.square(values, dtype=np.float64))) if values.size else 0.0
     if most == least or power == 0:
@@ -157,9 +163,10 @@ def cluster(values: np.ndarray, clusters: int, price: float) -> tuple[np.ndarray
     return codebook.astype(np.float32), of_bin[bins]
 
 
-def _stored_precision(codebook: tf.Tensor) -> tf.Tensor:
-    stored = tf.cast(tf.cast(codebook, tf.bfloat16), tf.float32)
-    return codebook + tf.stop_gradient(stored - codebook)
+@tf.custom_gradient
+def _stored_precision(codebook: tf.Tensor) -> Any:
+    """Rounded as it is stored, with the gradient straight through."""
+    return tf.cast(tf.cast(codebook, tf.bfloat16), tf.float32), lambda upstream: upstream
 
 
 @tf.custom_gradient

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ..framework.algorithm import Algorithm
+from .arguments import check_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,5 +24,4 @@ class Sensitive(Algorithm):
     sensitivity: float = 10.0
 
     def __post_init__(self):
-        if not 0 < self.sensitivity <= 1e6:
-            raise ValueError(f"sensitivity must lie in (0, 1e6], got {self.sensitivity!r}.")
+        check_number("sensitivity", self.sensitivity, 0, 1e6, above=True)

@@ -28,6 +28,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import encode_integers
+from .arguments import check_number
 from .compiled import compiled, fast_log, row_sums
 from .latents import Quantized
 
@@ -53,13 +54,12 @@ class EPR(Quantized):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 < self.prior_multiplier <= 1e4:
-            raise ValueError(f"prior_multiplier must lie in (0, 1e4], got {self.prior_multiplier!r}.")
+        check_number("prior_multiplier", self.prior_multiplier, 0, 1e4, above=True)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """Also `prior`, float32 [2]: log α, in steps, and log(β−1)."""
         variables = super().init(weight, spec, lmbda)
-        spread = tf.reduce_mean(tf.abs(variables["latent"] / self.step(variables)))
+        spread = tf.reduce_sum(tf.abs(variables["latent"] / self.step(variables))) / max(1, spec.size)
         alpha = tf.math.log(tf.clip_by_value(spread, 0.1, 100.0))
         return {**variables, "prior": tf.stack([alpha, 0.0]) / self.prior_multiplier}
 

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from .links import Elementwise
+from .links import Elementwise, whole_value
 
 _DTYPES = ("float16", "bfloat16")
 
@@ -44,13 +44,12 @@ class Half(Elementwise):
         """
         value = tf.cast(variables["weight"], self.dtype)
         if bool(tf.reduce_any(tf.math.is_finite(variables["weight"]) & ~tf.math.is_finite(value))):
-            raise ValueError(f"{spec.path} has weights beyond the range of {self.dtype}; take bfloat16.")
+            advice = "take bfloat16" if self.dtype == "float16" else "keep it out by a rule"
+            raise ValueError(f"{spec.path} has weights beyond the range of {self.dtype}; {advice}.")
         return {"value": value}
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
-        if encoded["value"].dtype != self.dtype:
-            raise ValueError(f"{self.dtype} expected, got {encoded['value'].dtype.name}.")
-        return tf.cast(encoded["value"], spec.dtype)
+        return tf.cast(whole_value(encoded, spec, self.dtype), spec.dtype)
 
 
 @tf.custom_gradient

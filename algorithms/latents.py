@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec
 from ..framework.entropy import decode_integers, unpack_integers
+from .arguments import check_number
 from .compiled import compiled, row_sums
 from .links import Elementwise
 
@@ -141,10 +142,8 @@ class Quantized(Elementwise):
     log_step_multiplier: float = 1.0
 
     def __post_init__(self):
-        if not -20 <= self.log_step <= 10:
-            raise ValueError(f"log_step must lie in [-20, 10], got {self.log_step!r}.")
-        if not 0 < self.log_step_multiplier <= 1e4:
-            raise ValueError(f"log_step_multiplier must lie in (0, 1e4], got {self.log_step_multiplier!r}.")
+        check_number("log_step", self.log_step, -12, 10)  # finer, and float32 would not hold the integers
+        check_number("log_step_multiplier", self.log_step_multiplier, 0, 1e4, above=True)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`latent`, float32 [frequencies, rest], and `log_step`, float32 [frequencies, 1]."""
@@ -188,7 +187,12 @@ class Quantized(Elementwise):
 
     def _stored_latent(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         values = decode_integers(encoded, self._shape(encoded, spec))
-        step = tf.exp(tf.cast(tf.reshape(encoded["log_step"], [-1, 1]), tf.float32))
+        log_step = encoded["log_step"]
+        if log_step.dtype != tf.float16 or (
+            tf.executing_eagerly() and not bool(tf.reduce_all(tf.math.is_finite(log_step)))
+        ):
+            raise ValueError(f"{spec.path}: finite steps, float16, expected, got {log_step}.")
+        step = tf.exp(tf.cast(tf.reshape(log_step, [-1, 1]), tf.float32))
         return tf.cast(values, tf.float32) * step
 
     def _shape(self, encoded: Tensors, spec: WeightSpec) -> tuple[int, int]:

@@ -10,6 +10,11 @@ from ..framework.algorithm import Algorithm, Tensors, WeightSpec
 class Structured(Algorithm):
     """May stand before another: it says which numbers make up the weight, the next how they are stored."""
 
+    @property
+    def leads(self) -> bool:
+        """Whether it can stand before another as it is configured."""
+        return True
+
     def shapes(self, spec: WeightSpec) -> dict[str, tuple[int, ...]]:
         """The float variables that `settle` gives, by name, with the shapes that they have in training."""
         raise NotImplementedError(f"{type(self).__name__} does not implement shapes(spec)")
@@ -17,8 +22,8 @@ class Structured(Algorithm):
     def settle(self, variables: Tensors, spec: WeightSpec) -> Tensors:
         """The fewest values that project onto the same weight, bit for bit: what is masked is 0 or cut off.
 
-        Only first axes get shorter. `project` takes what this returns. Float tensors are what the next
-        algorithm stores; integers are stored as they are.
+        Only first axes get shorter. `project` takes what this returns, and it is all that the next algorithm
+        stores.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement settle(variables, spec)")
 
@@ -43,3 +48,16 @@ class Elementwise(Algorithm):
         """
         del spec
         return {**variables, "weight": weight}
+
+
+def whole_value(encoded: Tensors, spec: WeightSpec, dtype: str) -> tf.Tensor:
+    """The tensor `value` of what stores a number for each element, of the weight's shape.
+
+    Raises:
+      ValueError: where there is none, or one of another shape or dtype.
+    """
+    value = encoded.get("value")
+    if value is None or value.dtype != dtype or value.shape != spec.shape:
+        held = "none" if value is None else f"{value.dtype.name} of shape {value.shape}"
+        raise ValueError(f"{spec.path}: a value, {dtype} of shape {spec.shape}, expected, got {held}.")
+    return value

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
+from .arguments import check_integer, check_number
 from .distortion import Sensitive
 from .links import Structured
 
@@ -25,11 +26,13 @@ class LowRank(Structured, Sensitive):
     bits against `sensitivity` times that error. With `rank` or `energy` λ means nothing.
 
     Where two factors would be no smaller than the matrix, the weight is stored in full: biases are, and
-    kernels whose `rank` is too high.
+    kernels whose `rank` is too high. A rank that is chosen is at most the highest at which factors are
+    smaller, whatever is lost by it: to keep a kernel in full, keep it out by a rule.
 
     Attributes:
       rank: of every kernel. None: chosen.
-      energy: the share of Σ σᵢ² to keep, from which the rank follows. None: it follows from λ.
+      energy: the share of Σ σᵢ² to keep, from which the rank follows, up to the highest that there is (see
+        above). None: it follows from λ.
       start: the fraction of a training at which the rank is chosen; before, factors of the highest rank that
         is smaller than the matrix are trained. Post training it is chosen at once.
       value_bits: what a stored number is taken to cost: 32 as a float, some 6 where a chain quantises it.
@@ -44,16 +47,14 @@ class LowRank(Structured, Sensitive):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.rank is not None and not (isinstance(self.rank, int) and self.rank >= 1):
-            raise ValueError(f"rank must be an integer of at least 1, or None to choose, got {self.rank!r}.")
-        if self.energy is not None and not 0 < self.energy <= 1:
-            raise ValueError(f"energy must lie in (0, 1], or be None to go by λ, got {self.energy!r}.")
+        if self.rank is not None:
+            check_integer("rank", self.rank, 1, also=", or None to choose")
+        if self.energy is not None:
+            check_number("energy", self.energy, 0, 1, above=True, also=", or None to go by λ")
         if self.rank is not None and self.energy is not None:
             raise ValueError("rank and energy both choose the rank; give one of them.")
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"start must be a fraction of the training in [0, 1], got {self.start!r}.")
-        if not 0 < self.value_bits <= 64:
-            raise ValueError(f"value_bits must lie in (0, 64], got {self.value_bits!r}.")
+        check_number("start", self.start, 0, 1)
+        check_number("value_bits", self.value_bits, 0, 64, above=True)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`left`, [most, m], `right`, [most, n], of its dtype; `rank`, int32: the rows that count."""

@@ -7,7 +7,7 @@ import dataclasses
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from .links import Elementwise
+from .links import Elementwise, whole_value
 
 
 @algorithms.register("none")
@@ -21,4 +21,4 @@ class NoCompression(Elementwise):
         return {"value": variables["weight"]}
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
-        return encoded["value"]
+        return whole_value(encoded, spec, spec.dtype)

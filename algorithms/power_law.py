@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import gamma_encode
+from .arguments import check_number
 from .compiled import compiled, row_sums
 from .latents import Quantized
 
@@ -35,8 +36,7 @@ class PowerLaw(Quantized):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 < self.alpha <= 1e3:
-            raise ValueError(f"alpha must lie in (0, 1000], got {self.alpha!r}.")
+        check_number("alpha", self.alpha, 0, 1e3, above=True)
 
     def penalty(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         """Σ log((|x|+α)/α) over the latents in steps, x = φ/Δ."""
@@ -63,7 +63,7 @@ def power_law_penalty(latent: tf.Tensor, scale: tf.Tensor) -> Any:
 
 @compiled
 def _penalty(latent: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(row_sums(latent, of_log=lambda x: 1.0 + tf.abs(x) * inverse))
+    return tf.reduce_sum(row_sums(latent, of_log=lambda x: tf.minimum(1.0 + tf.abs(x) * inverse, 2.0**31)))
 
 
 @compiled

@@ -16,10 +16,14 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
+from .arguments import check_number
 from .distortion import Sensitive
 from .links import Structured
 from .planes import decode_floats, encode_floats
 from .sparsity import Pattern
+
+_NEARLY = 0.9
+"""Of what is to be dropped: with less, a training had too few moments for its schedule."""
 
 
 @algorithms.register("pruning")
@@ -56,16 +60,15 @@ class Pruning(Structured, Sensitive):
     def __post_init__(self):
         super().__post_init__()
         Pattern.parse(self.pattern)
-        if self.sparsity is not None and not 0 <= self.sparsity < 1:
-            raise ValueError(f"sparsity must lie in [0, 1), or be None to go by λ, got {self.sparsity!r}.")
+        if self.sparsity is not None:
+            check_number("sparsity", self.sparsity, 0, 1, below=True, also=", or None to go by λ")
         if self.sparsity is not None and ":" in self.pattern:
             raise ValueError(f"pattern {self.pattern!r} has its own sparsity; leave sparsity at None.")
-        if not 0 <= self.begin <= self.end <= 1:
-            raise ValueError(
-                f"begin and end must be 0 ≤ begin ≤ end ≤ 1, got {self.begin!r} and {self.end!r}."
-            )
-        if not 0 < self.value_bits <= 64:
-            raise ValueError(f"value_bits must lie in (0, 64], got {self.value_bits!r}.")
+        check_number("begin", self.begin, 0, 1)
+        check_number("end", self.end, 0, 1)
+        if self.begin > self.end:
+            raise ValueError(f"begin must be at most end, got {self.begin!r} and {self.end!r}.")
+        check_number("value_bits", self.value_bits, 0, 64, above=True)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`weight`; for kernels also `mask`, bool of the weight's shape.
@@ -84,9 +87,10 @@ class Pruning(Structured, Sensitive):
         done = (progress - self.begin) / (self.end - self.begin) if self.end > self.begin else 1.0
         if progress < self.begin:
             done = 0.0
-        elif progress == 1 and not bool(tf.reduce_all(variables["mask"])):
+        mask = self._mask(variables["weight"], spec, lmbda, 1 - (1 - min(done, 1.0)) ** 3)
+        if progress == 1 and _dropped(variables["mask"]) >= _NEARLY * _dropped(mask):
             return {}  # what is dropped now, no step would make up for
-        return {"mask": self._mask(variables["weight"], spec, lmbda, 1 - (1 - min(done, 1.0)) ** 3)}
+        return {"mask": mask}
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         weight = variables["weight"]
@@ -100,7 +104,10 @@ class Pruning(Structured, Sensitive):
 
     def resume(self, settled: Tensors, spec: WeightSpec) -> Tensors:
         weight = settled["weight"]
-        return {"weight": weight, "mask": weight != 0} if len(spec.shape) >= 2 else {"weight": weight}
+        if len(spec.shape) < 2:
+            return {"weight": weight}
+        bits = tf.bitcast(weight, {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}[weight.dtype.size])
+        return {"weight": weight, "mask": bits != 0}  # a −0 is a survivor
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
         """`planes` of the survivors (`encode_floats`); for kernels the mask's code (`encode_integers`)."""
@@ -140,9 +147,13 @@ class Pruning(Structured, Sensitive):
         return self._pattern.mask(decode_integers(encoded, self._pattern.groups(spec)), spec)
 
     def _survivors(self, encoded: Tensors, spec: WeightSpec, mask: Optional[tf.Tensor]) -> tf.Tensor:
-        if "survivors" in encoded:
-            return encoded["survivors"]
         count = tf.constant(spec.size) if mask is None else tf.reduce_sum(tf.cast(mask, tf.int32))
+        if "survivors" in encoded:
+            survivors = encoded["survivors"]
+            if survivors.dtype != spec.dtype or (tf.executing_eagerly() and survivors.shape != (int(count),)):
+                held = f"{survivors.dtype.name} of shape {survivors.shape}"
+                raise ValueError(f"{spec.path}: as many {spec.dtype} as the mask keeps expected, got {held}.")
+            return survivors
         return decode_floats(encoded["planes"], "zlib", count, tf.as_dtype(spec.dtype))
 
     @property
@@ -168,3 +179,7 @@ class Pruning(Structured, Sensitive):
             keep = np.ones(energy.shape, bool)
             np.put_along_axis(keep, order, False, axis=1)
         return pattern.join(tf.constant(np.broadcast_to(keep, (len(keep), pattern.size))), spec)
+
+
+def _dropped(mask: tf.Tensor) -> int:
+    return int(tf.size(mask)) - int(tf.reduce_sum(tf.cast(mask, tf.int32)))

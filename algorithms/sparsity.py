@@ -37,6 +37,8 @@ class Pattern:
         Raises:
           ValueError: for anything else, and for numbers that do not fit.
         """
+        if not isinstance(text, str):
+            text = repr(text)
         if text == "unstructured":
             return Pattern(text)
         if found := re.fullmatch(r"(\d+)x(\d+)", text):

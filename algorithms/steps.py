@@ -44,7 +44,7 @@ def best_step(values: np.ndarray, lmbda: float, sensitivity: float) -> float:
     """The step Δ that minimises sensitivity·Σ(x−Δ·round(x/Δ))²/Σx² + λ·bits a value; at least 2⁻⁸ of the RMS.
 
     Args:
-      values: finite floats, any shape; a regular sample is taken of many.
+      values: finite floats, any shape; of many, costs are those of a random sample, always the same.
       lmbda: λ.
       sensitivity: see `distortion.Sensitive`.
 
@@ -52,11 +52,12 @@ def best_step(values: np.ndarray, lmbda: float, sensitivity: float) -> float:
       The step, in units of the values; 0 where they are all 0.
     """
     flat = np.ravel(values)
-    flat = flat[:: max(1, flat.size // _SAMPLE)].astype(np.float64)
-    rms = float(np.sqrt(np.mean(flat**2))) if flat.size else 0.0
+    rms = float(np.sqrt(np.mean(np.square(flat, dtype=np.float64)))) if flat.size else 0.0
     if rms == 0:
         return 0.0
-    x = flat / rms
+    if flat.size >= 2 * _SAMPLE:  # at random: at regular intervals there may be some channels alone
+        flat = flat[np.random.default_rng(0).integers(flat.size, size=_SAMPLE)]
+    x = flat.astype(np.float64) / rms
 
     def cost(step: float) -> float:
         rounded = np.rint(x / step)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from . import steps
+from .arguments import check_flag, check_integer
 from .distortion import Sensitive
 from .latents import integers, quantize
 from .links import Elementwise
@@ -40,10 +41,9 @@ class Uniform(Elementwise, Sensitive):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.bits is not None and not (isinstance(self.bits, int) and 2 <= self.bits <= 16):
-            raise ValueError(
-                f"bits must be an integer in [2, 16], or None for a λ's step; got {self.bits!r}."
-            )
+        if self.bits is not None:
+            check_integer("bits", self.bits, 2, 16, also=", or None for a λ's step")
+        check_flag("per_channel", self.per_channel)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`weight`, and `step`, int16 [channels]: codes of the steps (see `steps`)."""
@@ -82,6 +82,8 @@ class Uniform(Elementwise, Sensitive):
         channels, step = self._channels(spec), encoded["step"]
         if step.dtype != tf.int16 or step.shape != (channels,):
             raise ValueError(f"{channels} steps expected, got {step.dtype.name} of shape {step.shape}.")
+        if tf.executing_eagerly() and bool(tf.reduce_any(step == steps.OFF)):
+            raise ValueError(f"{spec.path}: a stored step is that of weights that are not rounded.")
         values = decode_integers(encoded, (channels, spec.size // max(1, channels)))
         return self._weight(tf.cast(values, tf.float32) * steps.step_of(step)[:, tf.newaxis], spec)
 

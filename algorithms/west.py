@@ -28,10 +28,12 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
+from .arguments import check_integer, check_number
 from .links import Structured
 
 _CODES = ("random", "kmeans")
 _COMBINE = ("sum", "concatenate")
+_MOST_UNITS = 4096  # fitting them takes a matrix of as many rows and columns
 _OFF = -1  # in the place of a code: the embedding is still trained plainly
 
 
@@ -66,15 +68,17 @@ class West(Structured):
 
     def __post_init__(self):
         for name, least, most in (("positions", 1, 64), ("alphabet", 2, 2048), ("seed", 0, 2**31 - 1)):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and least <= value <= most):
-                raise ValueError(f"{name} must be an integer in [{least}, {most}], got {value!r}.")
+            check_integer(name, getattr(self, name), least, most)
         if self.combine not in _COMBINE:
             raise ValueError(f"combine must be one of {', '.join(_COMBINE)}, got {self.combine!r}.")
         if self.codes not in _CODES:
             raise ValueError(f"codes must be one of {', '.join(_CODES)}, got {self.codes!r}.")
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"start must be a fraction of the training in [0, 1], got {self.start!r}.")
+        check_number("start", self.start, 0, 1)
+        if self.combine == "sum" and self.codes == "random" and self.positions * self.alphabet > _MOST_UNITS:
+            raise ValueError(
+                f"positions · alphabet must be at most {_MOST_UNITS:,} where random units are summed, got "
+                f"{self.positions} · {self.alphabet}."
+            )
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`tables`, [positions, units, width] of the weight's dtype, fitted to `weight` by least squares.
@@ -119,9 +123,11 @@ class West(Structured):
     def shapes(self, spec: WeightSpec) -> dict[str, tuple[int, ...]]:
         if not self._takes(spec):
             return {"weight": spec.shape}
-        if self.codes != "random":
-            raise ValueError("codes = 'kmeans' cannot come first in a chain; take 'random'.")
         return {"tables": (self.positions, self._units(spec), self._width(spec))}
+
+    @property
+    def leads(self) -> bool:
+        return self.codes == "random"
 
     def settle(self, variables: Tensors, spec: WeightSpec) -> Tensors:
         if "codes" not in variables:
@@ -160,7 +166,7 @@ class West(Structured):
             raise ValueError(f"tables of shape {expected} expected, got {encoded['tables'].shape}.")
         if self.codes == "random":
             return {"tables": encoded["tables"]}
-        codes = decode_integers(encoded, (self.positions, spec.shape[0]))
+        codes = decode_integers(encoded, (self.positions, spec.shape[0]), below=self._units(spec))
         return {"tables": encoded["tables"], "codes": tf.cast(codes, tf.int16)}
 
     def _takes(self, spec: WeightSpec) -> bool:

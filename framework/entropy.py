@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import tensorflow as tf
@@ -218,11 +218,28 @@ def encode_integers(values: tf.Tensor) -> dict[str, tf.Tensor]:
     return range_encode(values, table)
 
 
-def decode_integers(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tensor:
+def decode_integers(
+    encoded: Mapping[str, tf.Tensor], shape: Sequence[int], below: Optional[int] = None
+) -> tf.Tensor:
     """What `encode_integers` was given, int32 of `shape`; runs in graphs, too.
 
-    Takes what `unpack_integers` returns as well.
+    Args:
+      encoded: also what `unpack_integers` returns.
+      shape: of the integers.
+      below: where they are indices, of how many things.
+
+    Raises:
+      CodeError: eagerly, for what is no code of so many integers, or of others than there are things.
     """
+    values = _decoded(encoded, shape)
+    if below is not None and tf.executing_eagerly() and int(tf.size(values)):
+        least, most = int(tf.reduce_min(values)), int(tf.reduce_max(values))
+        if least < 0 or most >= below:
+            raise CodeError(f"indices below {below} expected, got some in [{least}, {most}]")
+    return values
+
+
+def _decoded(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tensor:
     if "integers" in encoded:
         if encoded["integers"].shape != tuple(shape) or not encoded["integers"].dtype.is_integer:
             held = f"{encoded['integers'].dtype.name} of shape {encoded['integers'].shape}"

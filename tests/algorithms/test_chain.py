@@ -83,12 +83,51 @@ def test_a_mask_is_chosen_before_rounding():
 def test_a_shape_from_a_stranger_is_bounded():
     algorithm, variables = fitted(("low_rank", "uniform"))
     encoded = {**algorithm.encode(variables, SPEC), "left__shape": tf.zeros([10**6, 60, 0], tf.uint8)}
-    with pytest.raises(ValueError, match="more numbers than the weight has"):
+    with pytest.raises(ValueError, match="left has the shape .* the most there can be"):
         algorithm.decode(encoded, SPEC)
 
 
+@pytest.mark.parametrize("name", ["weight", "mask", "left", "other__code"])
+def test_nothing_else_is_decoded(name):
+    algorithm, variables = fitted(("pruning", "uniform"))
+    encoded = algorithm.encode(variables, SPEC)
+    if name == "weight":
+        encoded = {f"left__{key.partition('__')[2]}": value for key, value in encoded.items()}
+    with pytest.raises(ValueError, match="is made of weight, not of"):
+        algorithm.decode({**encoded, name: tf.ones([1, 1])} if name != "weight" else encoded, SPEC)
+
+
+@pytest.mark.parametrize("words", [1, 20, 63, 100])
+def test_tables_of_a_small_embedding_are_larger_than_it_is(words):
+    spec = WeightSpec("e/embeddings", (words, 16), "float32", "embedding")
+    algorithm = algorithms.build("chain", algorithms=("west", "uniform"))
+    variables = algorithm.init(tf.random.normal(spec.shape), spec, 0.1)
+    decoded = algorithm.decode(algorithm.encode(variables, spec), spec)
+    np.testing.assert_array_equal(decoded, algorithm.project(variables, spec))
+
+
+@pytest.mark.parametrize("first", ["pruning", "low_rank"])
+def test_a_training_that_has_ended_ends_again_with_the_same(first):
+    algorithm, variables = fitted((first, "uniform"))
+    for progress in (0.0, 0.6, 1.0):
+        variables = {**variables, **algorithm.update(variables, progress, SPEC, 0.1)}
+    again = {**variables, **algorithm.update(variables, 1.0, SPEC, 0.1)}
+    for name, value in variables.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+@pytest.mark.parametrize("first", ["pruning", "low_rank"])
+def test_a_depthwise_kernel_goes_through_a_chain(first):
+    spec = WeightSpec("d/depthwise_kernel", (3, 3, 64, 1), "float32", "depthwise_kernel", 2)
+    algorithm = algorithms.build("chain", algorithms=(first, ["uniform", {"per_channel": True}]))
+    variables = algorithm.init(tf.random.normal(spec.shape, seed=1), spec, 0.1)
+    encoded = algorithm.encode(variables, spec)
+    np.testing.assert_array_equal(algorithm.decode(encoded, spec), algorithm.project(variables, spec))
+    assert sum(len(v) for k, v in encoded.items() if k.endswith("step")) < 200
+
+
 def test_the_penalty_is_the_seconds():
-    assert algorithms.build("chain").penalty_in_bits
+    assert not algorithms.build("chain").penalty_in_bits, "it counts what is masked, too"
     without = algorithms.build("chain", algorithms=("low_rank", "uniform"))
     assert not without.has_penalty and without.penalty(fitted(("low_rank", "uniform"))[1], SPEC) is None
     algorithm, variables = fitted(("pruning", "epr"), lmbda=0.0)
@@ -116,8 +155,11 @@ def test_gin_reaches_the_links_and_a_file_holds_what_they_were_built_with():
         (("epr", "pruning"), "'epr' cannot come first: low_rank, pruning, west can"),
         (("pruning", "clustering"), "'clustering' cannot come second: epr, half"),
         (("prunning", "epr"), "Unknown algorithm 'prunning'"),
-        ((["pruning", {"sparsity": 2.0}], "epr"), "sparsity must lie in"),
+        ((["pruning", {"sparsity": 2.0}], "epr"), "sparsity must be a number in"),
         ((7, "epr"), "a name, or"),
+        (5, "a list of two, got 5"),
+        (("pruning", ["epr", None]), "a name, or"),
+        ((["west", {"codes": "kmeans"}], "epr"), "West.*kmeans.*cannot come first as it is configured"),
     ],
 )
 def test_a_chain_that_does_not_hold_is_refused(links, message):

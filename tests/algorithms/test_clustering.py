@@ -89,3 +89,33 @@ def test_an_index_beyond_the_codebook_is_refused():
 def test_a_wrong_hyperparameter_is_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         algorithms.build("clustering", **arguments)
+
+
+@pytest.mark.parametrize("scale", [1e-36, 1e38])
+def test_the_ends_of_float32_come_back_exactly(scale):
+    spec = WeightSpec("dense/kernel", (30, 10), "float32", "kernel")
+    weight = np.clip(np.random.default_rng(0).normal(size=spec.shape), -3, 3) * scale
+    algorithm = algorithms.build("clustering")
+    variables = algorithm.init(tf.constant(weight, tf.float32), spec, 0.1)
+    decoded = algorithm.decode(algorithm.encode(variables, spec), spec)
+    assert decoded.numpy().tobytes() == algorithm.project(variables, spec).numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codebook": tf.zeros([2], tf.float64)},
+        {"codebook": tf.zeros([2, 2], tf.bfloat16)},
+        {"integers": tf.constant([[0, 2]], tf.int8)},
+        {"integers": tf.constant([[0, -1]], tf.int8)},
+    ],
+)
+def test_an_index_of_nothing_is_not_decoded(change):
+    spec = WeightSpec("dense/kernel", (1, 2), "float32", "kernel")
+    sound = {"integers": tf.constant([[0, 1]], tf.int8), "codebook": tf.zeros([2], tf.bfloat16)}
+    algorithm = algorithms.build("clustering")
+    assert algorithm.decode(sound, spec).shape == (1, 2)
+    with pytest.raises(ValueError, match="codebook|indices below 2"):
+        algorithm.decode({**sound, **change}, spec)
+    with pytest.raises(ValueError, match="codebook"):
+        algorithm.decode({"integers": sound["integers"]}, spec)

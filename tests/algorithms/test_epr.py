@@ -104,5 +104,5 @@ def test_weights_far_out_are_escaped():
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), 1e5])
 def test_the_priors_multiplier_out_of_range(value):
-    with pytest.raises(ValueError, match="prior_multiplier must lie in"):
+    with pytest.raises(ValueError, match="prior_multiplier must be a number in"):
         algorithms.build("epr", prior_multiplier=value)

@@ -30,3 +30,11 @@ def test_what_float16_cannot_hold_is_refused_with_the_mend():
 def test_another_dtype_is_refused_by_name():
     with pytest.raises(ValueError, match="dtype must be one of float16, bfloat16, got 'float8'"):
         algorithms.build("half", dtype="float8")
+
+
+@pytest.mark.parametrize("name, dtype", [("half", tf.float16), ("none", tf.float32)])
+def test_a_value_has_the_shape_of_the_weight(name, dtype):
+    spec = WeightSpec("dense/kernel", (2, 3), "float32", "kernel")
+    for wrong in ({}, {"value": tf.zeros([7], dtype)}, {"value": tf.zeros([2, 3], tf.int8)}):
+        with pytest.raises(ValueError, match=r"dense/kernel: a value, .* of shape \(2, 3\), expected"):
+            algorithms.build(name).decode(wrong, spec)

@@ -138,3 +138,22 @@ def test_steps_of_another_number_are_refused():
     encoded["log_step"] = encoded["log_step"][:-1]
     with pytest.raises(ValueError, match="12 steps expected"):
         algorithm.decode(encoded, spec)
+
+
+@pytest.mark.parametrize("name", ["epr", "power_law"])
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (2**9, 2**9)])
+def test_the_penalty_is_a_number_for_any_weight_and_the_finest_steps(name, shape):
+    spec = WeightSpec("w", shape, "float32", "kernel")
+    fine = {"log_step": -12.0, **({"alpha": 1e-6} if name == "power_law" else {})}
+    algorithm = algorithms.build(name, **fine)
+    variables = algorithm.init(tf.random.normal(shape), spec)
+    assert np.isfinite(float(algorithm.penalty(variables, spec)))
+
+
+@pytest.mark.parametrize("step", [np.nan, np.inf])
+def test_a_step_that_is_no_number_is_not_decoded(step):
+    spec = WeightSpec("w", (3, 4), "float32", "kernel")
+    algorithm = algorithms.build("epr")
+    encoded = algorithm.encode(algorithm.init(tf.ones(spec.shape), spec), spec)
+    with pytest.raises(ValueError, match="finite steps"):
+        algorithm.decode({**encoded, "log_step": tf.constant([step], tf.float16)}, spec)

@@ -72,10 +72,10 @@ def test_factors_of_other_shapes_are_refused():
     "arguments, message",
     [
         ({"rank": 0}, "rank must be an integer of at least 1, .* got 0"),
-        ({"energy": 1.5}, "energy must lie in"),
+        ({"energy": 1.5}, "energy must be a number in"),
         ({"rank": 2, "energy": 0.5}, "give one of them"),
         ({"start": -1.0}, "start must be"),
-        ({"value_bits": 0.0}, "value_bits must lie"),
+        ({"value_bits": 0.0}, "value_bits must be a number"),
     ],
 )
 def test_a_wrong_hyperparameter_is_refused_by_name(arguments, message):

@@ -52,5 +52,5 @@ def test_zeros_cost_nothing_and_no_gradient_explodes():
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), 1e4])
 def test_alpha_out_of_range(alpha):
-    with pytest.raises(ValueError, match="alpha must lie in"):
+    with pytest.raises(ValueError, match="alpha must be a number in"):
         algorithms.build("power_law", alpha=alpha)

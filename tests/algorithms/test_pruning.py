@@ -107,11 +107,35 @@ def test_a_pattern_that_does_not_divide_a_kernel_is_refused_with_the_mend():
         ({"pattern": "0x4"}, "pattern '0x4'"),
         ({"pattern": "some"}, "pattern must be 'unstructured'"),
         ({"pattern": "2:4", "sparsity": 0.5}, "leave sparsity at None"),
-        ({"sparsity": 1.0}, "sparsity must lie in"),
-        ({"begin": 0.8, "end": 0.2}, "begin and end must be"),
-        ({"value_bits": 100.0}, "value_bits must lie"),
+        ({"sparsity": 1.0}, "sparsity must be a number in"),
+        ({"begin": 0.8, "end": 0.2}, "begin must be at most end"),
+        ({"value_bits": 100.0}, "value_bits must be a number"),
     ],
 )
 def test_a_wrong_hyperparameter_is_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         algorithms.build("pruning", **arguments)
+
+
+@pytest.mark.parametrize("moments", [1, 2, 3, 40])
+def test_a_training_of_few_moments_reaches_the_sparsity_too(moments):
+    algorithm, variables = fitted(sparsity=0.8)
+    for i in range(moments + 1):
+        variables = {**variables, **algorithm.update(variables, i / moments, SPEC)}
+    assert np.mean(variables["mask"]) == pytest.approx(0.2, abs=0.07)
+
+
+def test_a_negative_zero_survives_a_restart():
+    algorithm, variables = fitted(sparsity=0.5)
+    weight = np.where(variables["mask"], np.float32(-0.0), WEIGHT)
+    settled = algorithm.settle({**variables, "weight": tf.constant(weight)}, SPEC)
+    again = algorithm.project(algorithm.resume(settled, SPEC), SPEC)
+    assert again.numpy().tobytes() == settled["weight"].numpy().tobytes()
+
+
+@pytest.mark.parametrize("survivors", [[1.0], [1.0] * 3000, np.ones(640)])
+def test_survivors_are_as_many_as_the_mask_keeps(survivors):
+    algorithm, variables = fitted(sparsity=0.8)
+    unpacked = algorithm.unpack(algorithm.encode(variables, SPEC), SPEC)
+    with pytest.raises(ValueError, match="as many float32 as the mask keeps"):
+        algorithm.decode({**unpacked, "survivors": tf.constant(survivors)}, SPEC)

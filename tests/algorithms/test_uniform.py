@@ -92,9 +92,30 @@ def test_a_weight_that_is_not_finite_is_refused_by_path():
     [
         ({"bits": 40}, "bits must be an integer in .2, 16., .* got 40"),
         ({"bits": 1}, "bits must"),
-        ({"sensitivity": 0.0}, "sensitivity must lie in"),
+        ({"sensitivity": 0.0}, "sensitivity must be a number in"),
     ],
 )
 def test_a_wrong_hyperparameter_is_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         algorithms.build("uniform", **arguments)
+
+
+def test_what_one_channel_is_does_not_decide_the_step_of_all():
+    """Of many values a sample is looked at, which must not be of some channels alone."""
+    spec = WeightSpec("dense/kernel", (2**14, 16), "float32", "kernel")
+    weight = np.random.default_rng(0).normal(size=spec.shape).astype(np.float32)
+    sizes = []
+    for scale in (1.0, 0.01, 0.0):
+        weight[:, 0] *= scale
+        algorithm = algorithms.build("uniform")
+        encoded = algorithm.encode(algorithm.init(tf.constant(weight), spec, 0.1), spec)
+        sizes.append(len(encoded["code"].numpy()))
+    assert max(sizes) < 1.1 * min(sizes)
+
+
+def test_a_step_of_what_is_not_rounded_is_not_decoded():
+    spec = WeightSpec("dense/kernel", (4, 4), "float32", "kernel")
+    algorithm = algorithms.build("uniform")
+    encoded = algorithm.encode(algorithm.init(tf.ones(spec.shape), spec, 0.1), spec)
+    with pytest.raises(ValueError, match="not rounded"):
+        algorithm.decode({**encoded, "step": tf.constant([-(2**15)], tf.int16)}, spec)

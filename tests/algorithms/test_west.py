@@ -100,3 +100,15 @@ def test_a_wrong_hyperparameter_is_refused_by_name(arguments, message):
 def test_positions_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ValueError, match="positions = 3 does not divide the width 16"):
         fitted(positions=3, combine="concatenate")
+
+
+@pytest.mark.parametrize("code", [-1, 4, 2**16 + 1])
+def test_a_code_of_no_unit_is_not_decoded(code):
+    spec = WeightSpec("e/embeddings", (8, 6), "float32", "embedding")
+    algorithm = algorithms.build("west", positions=2, alphabet=4, codes="kmeans")
+    encoded = algorithm.encode(algorithm.init(tf.random.normal(spec.shape), spec), spec)
+    unpacked = dict(algorithm.unpack(encoded, spec))
+    codes = tf.cast(unpacked["integers"], tf.int32)
+    unpacked["integers"] = tf.tensor_scatter_nd_update(codes, [[0, 0]], [code])
+    with pytest.raises(ValueError, match="indices below 4"):
+        algorithm.decode(unpacked, spec)

@@ -1,0 +1,57 @@
+"""Hyper-parameters checked where an algorithm is built: gin, JSON and containers give values of any type."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, Optional
+
+
+def check_integer(name: str, value: Any, least: int, most: Optional[int] = None, also: str = "") -> None:
+    """Raises ValueError, naming the argument, for what is no integer in [least, most].
+
+    Args:
+      name: of the argument.
+      value: as given.
+      least: the smallest that may be.
+      most: the largest; None: any.
+      also: what else the argument takes, for the message, such as ", or None to choose".
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not (whole and least <= int(value) <= (math.inf if most is None else most)):
+        where = f"of at least {least}" if most is None else f"in [{least}, {most}]"
+        raise ValueError(f"{name} must be an integer {where}{also}, got {value!r}.")
+
+
+def check_number(
+    name: str,
+    value: Any,
+    least: float,
+    most: float,
+    above: bool = False,
+    below: bool = False,
+    also: str = "",
+) -> None:
+    """Raises ValueError, naming the argument, for what is no number between `least` and `most`.
+
+    Args:
+      name: of the argument.
+      value: as given; no NaN lies anywhere.
+      least: the smallest that may be, unless `above`: then a number must be larger.
+      most: the largest that may be, unless `below`: then a number must be smaller.
+      above, below: see there.
+      also: as in `check_integer`.
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        number = float(value)
+        low = number > least if above else number >= least
+        if low and (number < most if below else number <= most):
+            return
+    where = f"{'(' if above else '['}{least:g}, {most:g}{')' if below else ']'}"
+    raise ValueError(f"{name} must be a number in {where}{also}, got {value!r}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raises ValueError, naming the argument, for what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}.")
