@@ -29,7 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from . import units
-from .results import BASELINE, summarise
+from .results import summarise, uncompressed
 from .tables import settings
 
 # P. Tol's high-contrast and medium-contrast schemes: told apart by the colour-blind and in grey.
@@ -125,8 +125,8 @@ def draw(frame: pd.DataFrame, axes: Union[None, Axes, Iterable[Axes]] = None) ->
 
 def _styles(summary: pd.DataFrame) -> dict[Curve, dict[str, Any]]:
     """One look for each curve, the same in all panels."""
-    curves = sorted(set(zip(summary["algorithm"], summary["overrides"])))
-    curves = [curve for curve in curves if curve[0] != BASELINE]
+    compressed = summary[~uncompressed(summary)]
+    curves = sorted(set(zip(compressed["algorithm"], compressed["overrides"])))
     texts, _ = settings([overrides for _, overrides in curves])
     return {
         curve: {
@@ -147,9 +147,8 @@ def _panel(
     key: list[Line2D],
 ) -> None:
     found = summary[summary["n"] > 0]
-    curves = found[found["algorithm"] != BASELINE]
-    baseline = found[found["algorithm"] == BASELINE]
-    trials = frame[(frame["status"] == "ok") & (frame["algorithm"] != BASELINE)]
+    curves, baseline = found[~uncompressed(found)], found[uncompressed(found)]
+    trials = frame[(frame["status"] == "ok") & ~uncompressed(frame)]
     failed = int(summary["n_failed"].sum())
     axes.set_title(_literal(str(summary["task"].iloc[0])), loc="left", fontsize=11, fontweight="bold")
     if failed:

@@ -25,6 +25,11 @@ AVERAGED = ("size_bytes", "ratio", "metric", "train_seconds")
 """Columns of which a summary holds the mean over seeds and, as `…_ci`, its 95% interval."""
 
 
+def uncompressed(rows: pd.DataFrame) -> pd.Series:
+    """Which rows, of trials or of a summary, are the baseline: of `none`, and no rule made them smaller."""
+    return (rows["algorithm"] == BASELINE) & ~(rows["ratio"] > 1)
+
+
 def error_line(error: str) -> str:
     """The line of a traceback that names the exception, or the first line of any other text."""
     lines = [line.rstrip() for line in error.strip().splitlines()]
@@ -151,11 +156,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     summary = pd.DataFrame(rows)
     summary["baseline_metric"] = (
         summary["task"]
-        .map(
-            frame[(frame["algorithm"] == BASELINE) & (frame["status"] == "ok")]
-            .groupby("task")["metric"]
-            .mean()
-        )
+        .map(frame[uncompressed(frame) & (frame["status"] == "ok")].groupby("task")["metric"].mean())
         .astype(np.float64)
     )
     summary["metric_drop"] = summary["baseline_metric"] - summary["metric"]
@@ -170,7 +171,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
                 summary.loc[of_algorithm.index, "hypervolume"] = pareto.hypervolume(
                     done["size_bytes"], done["metric"], reference_size=found["float_bytes"].max()
                 )
-    first = (summary["algorithm"] != BASELINE).rename("first")
+    first = (~uncompressed(summary)).rename("first")
     order = pd.concat([summary[["task", "algorithm", "overrides", "lmbda"]], first], axis=1)
     order = order.sort_values(["task", "first", "algorithm", "overrides", "lmbda"], kind="stable")
     last = summary.pop("failures")

@@ -16,7 +16,7 @@ import rich.table
 import rich.text
 
 from . import units
-from .results import BASELINE
+from .results import BASELINE, uncompressed
 from .settings import settings
 
 STYLES = ("terminal", "csv", "markdown")
@@ -95,7 +95,7 @@ def _table(rows: pd.DataFrame) -> _Table:
     columns["ratio"] = _with_intervals(rows, "ratio", suffix="×")
     columns[f"{metric} (%)"] = _with_intervals(rows, "metric", 100, 2)
     if rows["metric_drop"].notna().any():
-        drops = rows["metric_drop"].where(rows["algorithm"] != BASELINE)
+        drops = rows["metric_drop"].where(~uncompressed(rows))
         columns["drop"] = [units.percent(drop).replace("-", "−") for drop in drops]
     if baseline == baseline:
         remarks = [f"baseline {units.percent(baseline)}% {metric} (drop: percentage points below it)"]
@@ -134,7 +134,7 @@ def _with_intervals(
 
 def _hypervolumes(summary: pd.DataFrame) -> dict[str, str]:
     """A text a task, best algorithm first. The baseline is about the reference itself: left out."""
-    found = summary[(summary["n"] > 0) & (summary["algorithm"] != BASELINE)]
+    found = summary[(summary["n"] > 0) & ~uncompressed(summary)]
     found = found.drop_duplicates(["task", "algorithm"]).sort_values("hypervolume", ascending=False)
     return {
         str(task): ", ".join(f"{name} {area:.3f}" for name, area in zip(of["algorithm"], of["hypervolume"]))
