@@ -36,6 +36,7 @@ def export_tflite(
     decode: str = "during",
     ops: str = "builtin",
     fold_batch_norm: bool = False,
+    sparse_kernels: bool = False,
 ) -> int:
     """Writes a TensorFlow Lite file.
 
@@ -51,27 +52,36 @@ def export_tflite(
         them. A runtime needs the Flex delegate with these operations.
       fold_batch_norm: whether decoded weights take the factors of the batch normalisations after them; see
         `batch_norm.py`. Plain weights always do: the converter sees to it.
+      sparse_kernels: whether plain weights with many zeros are stored as their other elements, and multiplied
+        by kernels for that; `decode` is `before` then. Faster for dense layers pruned in blocks of four
+        inputs (`pruning.pattern = '4x1'`), where docs/algorithms.md has figures; slower than dense kernels
+        for zeros that lie anywhere.
 
     Returns:
       Bytes of the file.
 
     Raises:
-      FormError: for a plain model (compress it first), and for a `decode` or `ops` that there is not.
+      FormError: for a plain model (compress it first), for a `decode` or `ops` that there is not, and for
+        `sparse_kernels` with weights that are decoded.
       ExportError: for an algorithm that does not decode in a graph, unless `decode` is `before`; where the
         converter refuses, which names the operations.
     """
     if ops not in OPS:
         raise FormError(f"ops is one of {', '.join(OPS)}, got {ops!r}.")
+    if sparse_kernels and decode != "before":
+        raise FormError(f"sparse_kernels are of plain weights: decode is 'before' with them, got {decode!r}.")
     model = to_decode(model, decode, DECODE)
     if decode == "before":
         function = prediction(model)
     else:
         function = decoding_prediction(model, _constants(unpack=ops == "builtin"), fold_batch_norm)
-    return write_atomically(path, _convert(function, model, ops))
+    return write_atomically(path, _convert(function, model, ops, sparse_kernels))
 
 
-def _convert(function: Any, model: tf.keras.Model, ops: str) -> bytes:
+def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: bool) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if sparse_kernels:
+        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     if ops == "select":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
         converter.target_spec.experimental_select_user_tf_ops = [*entropy.DECODING_OPS, "DecodeCompressed"]

@@ -29,6 +29,7 @@ from .cli_options import data_option
     help="For tflite: its own operations alone, or TensorFlow's and TensorFlow Compression's, too.",
 )
 @click.option("--fold-batch-norm", is_flag=True, help="Makes batch normalisations factors of the weights.")
+@click.option("--sparse-kernels", is_flag=True, help="For tflite that decodes before: stores zeros sparsely.")
 @click.option("--out", type=click.Path(), help="The file or folder [default: in RUN/TRIAL].")
 @data_option
 def export(
@@ -37,6 +38,7 @@ def export(
     decode: str,
     ops: str,
     fold_batch_norm: bool,
+    sparse_kernels: bool,
     out: Optional[str],
     data_dir: Optional[str],
 ) -> None:
@@ -51,7 +53,7 @@ def export(
     from ..framework.container import ARTEFACT
     from . import exports
 
-    form = exports.Format(kind, decode, ops, fold_batch_norm)
+    form = exports.Format(kind, decode, ops, fold_batch_norm, sparse_kernels)
     path = Path(out) if out else Path(trial) / form.file_name
     with exports.trial_model(trial, data_dir) as (_, model):
         form.write(model, path)
@@ -69,6 +71,7 @@ def export(
 @click.option(
     "--fold-batch-norm", is_flag=True, help="Adds files with batch normalisations folded into weights."
 )
+@click.option("--sparse-kernels", is_flag=True, help="Adds a tflite file with zeros stored sparsely.")
 @click.option("--no-metric", is_flag=True, help="Does not evaluate the files, which takes the task's data.")
 @click.option("--csv", "style", flag_value="csv", help="Comma-separated values, every column.")
 @click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
@@ -78,6 +81,7 @@ def benchmark(
     kind: Optional[str],
     seconds: float,
     fold_batch_norm: bool,
+    sparse_kernels: bool,
     no_metric: bool,
     style: Optional[str],
     data_dir: Optional[str],
@@ -97,12 +101,13 @@ def benchmark(
 
     from rich.console import Console
 
-    from . import deployment, deployment_table
-    from .exports import FORMATS
+    from . import deployment, deployment_table, exports
 
-    formats = [form for form in FORMATS if kind in (None, form.kind)]
+    formats = [form for form in exports.FORMATS if kind in (None, form.kind)]
     if fold_batch_norm:
         formats += [dataclasses.replace(f, fold_batch_norm=True) for f in formats if f.decode != "before"]
+    if sparse_kernels:
+        formats.append(exports.Format("tflite", "before", sparse_kernels=True))
     with Console(stderr=True).status("") as status:
         frame = deployment.benchmark(
             trial,

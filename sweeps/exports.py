@@ -31,21 +31,31 @@ class Format:
       decode: `before`, `during` or, for a SavedModel, `once`.
       ops: `builtin` or `select`, for TensorFlow Lite.
       fold_batch_norm: whether decoded weights take the factors of batch normalisations.
+      sparse_kernels: whether plain weights are stored sparse, for TensorFlow Lite.
+
+    Raises:
+      ValueError: for a combination that there is not.
     """
 
     kind: str
     decode: str
     ops: str = "builtin"
     fold_batch_norm: bool = False
+    sparse_kernels: bool = False
 
     def __post_init__(self) -> None:
         if (self.kind, self.decode) not in _WAYS:
             ways = ", ".join(" ".join(way) for way in _WAYS)
             raise ValueError(f"There is no {self.kind} that decodes {self.decode!r}; there are: {ways}.")
+        if self.sparse_kernels and (self.kind, self.decode) != ("tflite", "before"):
+            raise ValueError(
+                f"Sparse kernels are for tflite that decodes 'before', got {self.kind} {self.decode!r}."
+            )
 
     def __str__(self) -> str:
         ops = f", {self.ops} ops" if self.kind == "tflite" and self.decode == "during" else ""
-        return f"{self.kind} {self.decode}{ops}{', batch norm folded' if self.fold_batch_norm else ''}"
+        extra = ", batch norm folded" * self.fold_batch_norm + ", sparse kernels" * self.sparse_kernels
+        return f"{self.kind} {self.decode}{ops}{extra}"
 
     @property
     def file_name(self) -> str:
@@ -54,6 +64,7 @@ class Format:
             self.decode,
             *([self.ops] if "ops" in str(self) else []),
             *(["folded"] * self.fold_batch_norm),
+            *(["sparse"] * self.sparse_kernels),
         ]
         return f"model_{'_'.join(words)}{'.tflite' if self.kind == 'tflite' else ''}"
 
@@ -63,7 +74,7 @@ class Format:
 
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if self.kind == "tflite":
-            export_tflite(model, path, self.decode, self.ops, self.fold_batch_norm)
+            export_tflite(model, path, self.decode, self.ops, self.fold_batch_norm, self.sparse_kernels)
         else:
             export_saved_model(model, path, self.decode, self.fold_batch_norm)
 

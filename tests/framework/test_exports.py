@@ -87,6 +87,22 @@ def test_a_tflite_file_predicts_as_the_model(decode, ops, compressed, tmp_path):
         np.testing.assert_allclose(found, compressed(images(count)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("pattern", ["4x1", "unstructured"])
+def test_zeros_take_no_room_in_a_file_for_sparse_kernels(pattern, plain, tmp_path):
+    pruning = algorithms.build("pruning", pattern=pattern, sparsity=0.9)
+    pruned = to_compressed(plain, [("^dense.*/kernel", pruning), (".*", None)])
+    sizes = [
+        export_tflite(pruned, tmp_path / f"{sparse}.tflite", "before", sparse_kernels=sparse)
+        for sparse in (False, True)
+    ]
+    assert sizes[1] < 0.35 * sizes[0]
+    predict, specs = open_exported(tmp_path / "True.tflite")
+    (name,) = specs
+    for count in (1, 3):
+        found = predict({name: images(count)})["output"]
+        np.testing.assert_allclose(found, pruned(images(count)), rtol=1e-4, atol=1e-4)
+
+
 def test_a_file_stands_in_for_the_model_in_an_evaluation(compressed, tmp_path):
     export_tflite(compressed, tmp_path / "m.tflite")
     served = Served(tmp_path / "m.tflite", compressed)
@@ -207,6 +223,8 @@ def test_errors_name_the_argument(plain, compressed, tmp_path):
             function(plain, tmp_path / name)
     with pytest.raises(FormError, match="ops is one of builtin, select, got 'all'"):
         export_tflite(compressed, tmp_path / "m.tflite", "during", "all")
+    with pytest.raises(FormError, match="decode is 'before' with them, got 'during'"):
+        export_tflite(compressed, tmp_path / "m.tflite", sparse_kernels=True)
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="remove it or give another path"):
         export_saved_model(compressed, tmp_path / "there")

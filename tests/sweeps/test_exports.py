@@ -61,6 +61,7 @@ def test_export_writes_where_it_says(trial, tmp_path):
             ["--format", "tflite", "--decode", "once"],
             "no tflite that decodes 'once'; there are: savedmodel before",
         ),
+        (["--format", "tflite", "--sparse-kernels"], "for tflite that decodes 'before', got tflite 'during'"),
         (["--format", "tflitee"], "'tflitee' is not one of 'savedmodel', 'tflite'"),
     ],
 )
@@ -76,7 +77,16 @@ def test_a_folder_that_is_no_trial_s(tmp_path):
 
 def test_the_benchmark_measures_every_file(trial, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    arguments = ["benchmark", str(trial), "--csv", "--seconds", "0.05", "--format", "tflite"]
+    arguments = [
+        "benchmark",
+        str(trial),
+        "--csv",
+        "--seconds",
+        "0.05",
+        "--format",
+        "tflite",
+        "--sparse-kernels",
+    ]
     ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 0, ran.stderr
     rows = list(csv.DictReader(io.StringIO(ran.stdout)))
@@ -85,6 +95,7 @@ def test_the_benchmark_measures_every_file(trial, monkeypatch):
         ("tflite", "before"),
         ("tflite", "during, builtin ops"),
         ("tflite", "during, select ops"),
+        ("tflite", "before, sparse kernels"),
     ]
     assert len({row["metric"] for row in rows}) == 1
     for row in rows[1:]:
