@@ -20,7 +20,7 @@ from .trial_settings import Settings
 
 
 def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -> dict[str, Any]:
-    """Runs what gin's config says: builds, trains, compresses, writes, reads back, evaluates.
+    """Runs what gin's config says: builds, trains if it is to, compresses, writes, reads back, evaluates.
 
     Args:
       trial: whose config is gin's at present.
@@ -47,12 +47,14 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     model = to_compressible(plain, settings.build_rules(trial.algorithm), lmbda=trial.lmbda)
 
     events = callbacks.Events(directory / EVENTS, trial)
-    clock = callbacks.Clock(directory / CLOCK)
-    watch = [callbacks.Watch(report), events, clock, Updates(trial.lmbda)]
-    if settings.lmbda_warmup > 0:
-        watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda))
-    task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
-    train_seconds = clock.seconds
+    train_seconds = 0.0
+    if settings.train:
+        clock = callbacks.Clock(directory / CLOCK)
+        watch = [callbacks.Watch(report), events, clock, Updates(trial.lmbda)]
+        if settings.lmbda_warmup > 0:
+            watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda))
+        task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
+        train_seconds = clock.seconds
 
     report({"stage": "evaluate"})
     metric_compressible = _finite("metric of the compressible model", task.evaluate(model))

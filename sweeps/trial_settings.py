@@ -21,6 +21,8 @@ class Settings:
     """What gin can say about a trial besides its task and its algorithm, as `trial.…`.
 
     Attributes:
+      train: whether the model is trained. False compresses it as it is, which is for a network that was trained
+        before (`init_from`, or a task that builds one), and takes seconds.
       rules: `(pattern over weight paths, algorithm)`, first match wins. An algorithm is a registered
         name, `"*"` for the trial's own, or None, which keeps a weight in full. Without rules the
         trial's own algorithm takes every kernel, embedding and bias.
@@ -34,6 +36,7 @@ class Settings:
         by itself; where it is given and the file has another, the trial fails.
     """
 
+    train: bool = True
     rules: Sequence[tuple[str, Optional[str]]] = ()
     lmbda_warmup: float = 0.0
     deterministic: Optional[bool] = None

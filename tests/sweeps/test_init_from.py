@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -38,6 +39,19 @@ def test_training_starts_from_what_another_trial_ended_with(source, tmp_path):
     (source / "copy.lpz").write_bytes((source / "model.lpz").read_bytes())
     again = plan(source / "copy.lpz")
     assert again.identity != trial.identity and hash_in(again) == hash_in(trial)
+
+
+@pytest.mark.parametrize("algorithm", ["lossless", "uniform"])
+def test_a_network_that_was_trained_is_compressed_as_it_is(source, tmp_path, algorithm):
+    sweep = Sweep(["digits"], [algorithm], {"uniform": [0.03]}, [0])
+    bindings = [f"trial.init_from = {str(source)!r}", "trial.train = False", "trial.deterministic = False"]
+    (trial,) = config.plan(sweep, bindings).trials
+    result = run_trial(trial, tmp_path)
+    assert result["status"] == "ok", result["error"]
+    before = json.loads((source / "result.json").read_text())
+    assert abs(result["metric"] - before["metric"]) <= (0 if algorithm == "lossless" else 0.02)
+    assert result["size_bytes"] < 0.9 * before["size_bytes"] and result["train_seconds"] == 0
+    assert not (tmp_path / "checkpoint").exists()
 
 
 def hash_in(trial: Trial) -> str:
