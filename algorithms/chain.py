@@ -10,6 +10,7 @@ import gin
 import tensorflow as tf
 
 from ..framework.algorithm import Algorithm, Tensors, WeightSpec, algorithms
+from ..framework.registry import near_misses
 from .links import Elementwise, Structured
 
 _SEPARATOR = "__"  # between a tensor of the first algorithm and what the second makes of it: weight__latent
@@ -33,9 +34,10 @@ class Chain(Algorithm):
 
     Attributes:
       algorithms: two. Each is a registered name, built with what gin binds for it, in the scope `chain` at
-        first (`chain/pruning.value_bits = 6`); or `[name, {hyper-parameter: value}]`; or an algorithm. The
-        first is one that says which numbers make up a weight (`links.Structured`), the second one that has
-        a number for each element (`links.Elementwise`).
+        first (`chain/pruning.value_bits = 6`); or `[name, {hyper-parameter: value}]`, which is the class with
+        these alone, whatever gin binds, its own gin file included; or an algorithm. The first is one that
+        says which numbers make up a weight (`links.Structured`), the second one that has a number for each
+        element (`links.Elementwise`).
     """
 
     algorithms: Sequence[Any] = ("pruning", "epr")
@@ -44,13 +46,9 @@ class Chain(Algorithm):
         given = self.algorithms
         if not isinstance(given, (list, tuple)) or len(given) != 2:
             raise ValueError(f"algorithms must be a list of two, got {given!r}.")
-        first, second = (_build(link) for link in given)
-        if not isinstance(first, Structured):
-            raise ValueError(f"algorithms: {first.name!r} cannot come first: {_fitting(Structured)} can.")
+        first, second = _build(given[0], Structured, "first"), _build(given[1], Elementwise, "second")
         if not first.leads:
             raise ValueError(f"algorithms: {first!r} cannot come first as it is configured.")
-        if not isinstance(second, Elementwise):
-            raise ValueError(f"algorithms: {second.name!r} cannot come second: {_fitting(Elementwise)} can.")
         object.__setattr__(self, "algorithms", (first, second))
 
     @property
@@ -60,6 +58,10 @@ class Chain(Algorithm):
     @property
     def has_penalty(self) -> bool:
         return self._second.has_penalty
+
+    @property
+    def lmbda_at_once(self) -> bool:
+        return any(link.lmbda_at_once for link in self.algorithms)
 
     @property
     def graph_decode(self) -> bool:
@@ -192,16 +194,33 @@ class Chain(Algorithm):
         return stored
 
 
-def _build(link: Any) -> Algorithm:
-    if isinstance(link, Algorithm):
-        return link
-    if isinstance(link, str):
-        with gin.config_scope("chain"):
-            return algorithms.build(link)
-    named = isinstance(link, (list, tuple)) and len(link) == 2 and isinstance(link[0], str)
-    if not (named and isinstance(link[1], Mapping)):
+def _build(link: Any, kind: type, place: str) -> Any:
+    """The algorithm that a link names or is, which must be of a kind."""
+    given: Mapping[str, Any] = {}
+    if isinstance(link, (list, tuple)) and len(link) == 2 and isinstance(link[1], Mapping):
+        name, given = link
+    else:
+        name = link
+    if not isinstance(name, (str, Algorithm)):
         raise ValueError(f"algorithms: a name, or [name, hyper-parameters], is expected, got {link!r}.")
-    return algorithms.get(link[0])(**link[1])
+    cls = algorithms.get(name) if isinstance(name, str) else type(name)
+    if not issubclass(cls, kind):  # before it is built: a chain in a chain would build chains for ever
+        raise ValueError(f"algorithms: {cls.name!r} cannot come {place}: {_fitting(kind)} can.")
+    if isinstance(name, Algorithm):
+        return name
+    known = [field.name for field in dataclasses.fields(cls)]
+    for parameter in given:
+        if parameter not in known:
+            near = near_misses(parameter, known) or known
+            raise ValueError(f"algorithms: {name!r} has no {parameter!r}; did you mean {' or '.join(near)}?")
+    try:
+        if link is not name:
+            return cls(**given)
+        with gin.config_scope("chain"):
+            return algorithms.build(name)
+    except (TypeError, ValueError) as error:
+        message = str(error).partition("\n  In call to")[0].strip()  # gin's account of where
+        raise ValueError(f"algorithms: {name!r}: {message}") from error
 
 
 def _fitting(kind: type) -> str:

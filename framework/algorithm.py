@@ -4,9 +4,9 @@ An algorithm says how one weight tensor is trained, stored and restored. It neve
 a model or a file, and it holds nothing but hyper-parameters, so one instance serves every layer,
 thread and trial. Subclass `Algorithm` as a frozen dataclass in one file and register it:
 
-    @algorithms.register("half")
+    @algorithms.register("my_half")
     @dataclasses.dataclass(frozen=True)
-    class Half(Algorithm):
+    class MyHalf(Algorithm):
         '''Stores each weight in half precision.'''
 
         def encode(self, variables, spec):
@@ -138,6 +138,11 @@ class Algorithm:
     def has_penalty(self) -> bool:
         """Whether there is a rate to train with."""
         return type(self).penalty is not Algorithm.penalty
+
+    @property
+    def lmbda_at_once(self) -> bool:
+        """Whether λ changes what `init` makes of a weight, so that it acts without any training."""
+        return self.uses_lmbda and not self.has_penalty
 
     @property
     def graph_decode(self) -> bool:

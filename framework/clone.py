@@ -21,6 +21,7 @@ from typing import Any, cast
 import tensorflow as tf
 from keras.src.engine import functional, node
 from keras.src.mixed_precision import autocast_variable
+from keras.src.saving.legacy.saved_model import load as saved_model_load
 from keras.src.utils import object_identity
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tensorflow.python.trackable import data_structures  # pyright: ignore[reportAttributeAccessIssue]
@@ -57,6 +58,8 @@ _COMPILED = {
 }
 # What the last call left on a layer.
 _OF_A_CALL = ("_losses", "_eager_losses")
+# What loading a SavedModel leaves on its layers: functions over the original's variables.
+_LOADED = {"signatures", "_serialized_attributes"}
 # Objects that belong to the process or to the original alone and are shared or made anew.
 _CONTAINERS = (list, tuple, dict, data_structures.ListWrapper, data_structures._DictWrapper)
 _SHARED = (tf.distribute.Strategy, types.ModuleType, tf.TypeSpec, tf.DType)
@@ -93,6 +96,8 @@ def layers_of(model: tf.keras.layers.Layer) -> list[tf.keras.layers.Layer]:
 
 def _clone(model: tf.keras.Model) -> tf.keras.Model:
     layers = layers_of(model)
+    for layer in layers:
+        _check_has_code(layer)
     memo: Memo = {id(layer): object.__new__(type(layer)) for layer in layers}
     memo[id(model.distribute_strategy)] = model.distribute_strategy  # which random generators hold on to
     for layer in layers:
@@ -113,6 +118,16 @@ def _clone(model: tf.keras.Model) -> tf.keras.Model:
             shell.__dict__["_checkpoint"] = tf.train.Checkpoint(root=weakref.ref(shell))
     # `memo` is keyed by id: `layers` keeps the originals alive until here.
     return memo[id(model)]
+
+
+def _check_has_code(layer: tf.keras.layers.Layer) -> None:
+    if isinstance(layer, saved_model_load.RevivedLayer):  # a RevivedNetwork is one
+        raise CloneError(
+            f"Cannot clone layer {layer.name!r}: it was loaded from a SavedModel without the code of its "
+            f"class, {type(layer).__name__}, so that what it computes is bound to its own variables. Before "
+            "loading, import the module that registers the class "
+            "(tf.keras.saving.register_keras_serializable); on the command line, by --import."
+        )
 
 
 def copy_variable(variable: tf.Variable, value: Any = None, **changes: Any) -> tf.Variable:
@@ -169,13 +184,13 @@ def _fill(shell: tf.keras.layers.Layer, layer: tf.keras.layers.Layer, memo: Memo
             if name in fresh:
                 filled[name] = fresh[name]
             continue
-        if name in ("_checkpoint", "_obj_reference_counts_dict"):
+        if name in ("_checkpoint", "_obj_reference_counts_dict", *_LOADED):
             continue
         if name in _OF_A_CALL:
             filled[name] = []
             continue
         if name.startswith("_self_unconditional"):
-            value = _without(value, _COMPILED if is_model else set())
+            value = _without(value, _LOADED | _COMPILED if is_model else _LOADED)
         try:
             filled[name] = _copy_value(value, memo)
         except CloneError:

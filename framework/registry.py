@@ -24,9 +24,18 @@ class UnknownNameError(ValueError):
     """A name that is not registered; the message lists the nearest and all that are."""
 
 
+class PluginError(ValueError):
+    """An installed package whose tasks or algorithms cannot be imported; the message says which."""
+
+
 def near_misses(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The `count` entries of `known` closest in spelling to `name`, best first."""
     return difflib.get_close_matches(name, list(known), n=count, cutoff=0.4)
+
+
+def _written_as(cls: type) -> tuple[str, str]:
+    """Where the class stands in code: run again, the same code makes another class in its place."""
+    return cls.__module__, cls.__qualname__
 
 
 class Registry(Generic[T]):
@@ -56,7 +65,13 @@ class Registry(Generic[T]):
         group = f"lambdapress.{self.kind}s"
         points = found.select(group=group) if hasattr(found, "select") else found.get(group, ())
         for point in points:
-            point.load()
+            try:
+                point.load()
+            except Exception as error:  # whatever the module raises
+                raise PluginError(
+                    f"The entry point {point.name!r} of the group {group!r}, {point.value}, fails: "
+                    f"{type(error).__name__}: {error}. Mend or uninstall the package that has it."
+                ) from error
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """A class decorator that files the class under `name`, here and with gin.
@@ -67,7 +82,7 @@ class Registry(Generic[T]):
 
         def decorate(cls: type[T]) -> type[T]:
             known = self._classes.get(name)
-            if known is not None and known.__qualname__ != cls.__qualname__:
+            if known is not None and _written_as(known) != _written_as(cls):
                 raise ValueError(
                     f"{self.kind} {name!r} is registered already, by {known.__module__}."
                     f"{known.__qualname__}; choose another name for {cls.__module__}.{cls.__qualname__}."

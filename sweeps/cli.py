@@ -144,9 +144,9 @@ def sweep(
 
 
 @main.command()
-@click.option("--task", required=True, help="Name of a task.")
-@click.option("--algorithm", required=True, help="Name of an algorithm.")
-@click.option("--lmbda", type=float, help="λ, the weight of the rate. `none` takes none.")
+@click.option("--task", required=True, help="Name of a task; see `lambdapress list`.")
+@click.option("--algorithm", required=True, help="Name of an algorithm; see `lambdapress list`.")
+@click.option("--lmbda", type=float, help="λ, the weight of the rate. `none`, `half`, … take none.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @gin_option
 @click.option("--out", type=click.Path(file_okay=False), default="runs/train", show_default=True)
@@ -170,9 +170,15 @@ def train(
     """
     from . import config, run
     from .grid import Sweep
+    from .names import registries
     from .progress import size_line
     from .trial import read_result
 
+    uses_lmbda = registries()[1].get(algorithm).uses_lmbda
+    if uses_lmbda and lmbda is None:
+        raise ValueError(f"--lmbda is missing: {algorithm!r} takes a λ, such as --lmbda 1.")
+    if lmbda is not None and not (uses_lmbda or lmbda == 0):
+        raise ValueError(f"--lmbda {lmbda:g}: λ means nothing to {algorithm!r}; leave it out.")
     lmbdas = [] if lmbda is None else [lmbda]
     plan = config.plan(Sweep([task], [algorithm], lmbdas, [seed]), bindings)
     run.run_plan(plan, out, workers=1, data_dir=data_dir, retry_failed=True)
@@ -210,7 +216,7 @@ def _run(plan: Plan, out: Path, workers: Optional[int], data_dir: Optional[str],
     click.echo(f"Wrote {', '.join(map(str, written))}")
     failed = int((frame["status"] == "failed").sum())
     if failed:
-        click.echo(f"{failed} of {len(frame)} trials failed; --retry-failed runs them again.", err=True)
+        raise click.ClickException(f"{failed} of {len(frame)} trials failed; --retry-failed runs them again.")
 
 
 for _command in [*cli_results.COMMANDS, *cli_models.COMMANDS, *cli_deploy.COMMANDS]:
@@ -218,7 +224,7 @@ for _command in [*cli_results.COMMANDS, *cli_models.COMMANDS, *cli_deploy.COMMAN
 
 
 def _import_own(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
-    from .names import import_own
+    from .own import import_own
 
     for name in names:
         import_own(name)

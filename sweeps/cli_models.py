@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,6 +19,10 @@ def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, Optional[str]]]:
         pattern, equals, name = rule.rpartition("=")
         if not equals or not pattern:
             raise ValueError(f"--rule {rule!r} is not 'PATTERN=algorithm', such as 'embedding=none'.")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"--rule {rule!r}: {pattern!r} is no regular expression: {error}.") from None
         parsed.append((pattern, name or None))
     return parsed
 
@@ -24,10 +30,20 @@ def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, Optional[str]]]:
 @click.command()
 @click.argument("model", type=click.Path(exists=True))
 @click.argument("out", metavar="OUT.lpz", type=click.Path(dir_okay=False))
-@click.option("--algorithm", default="power_law", show_default=True, help="For weights that no rule takes.")
+@click.option(
+    "--algorithm",
+    default="uniform",
+    show_default=True,
+    help="For weights that no rule takes; see `lambdapress list`.",
+)
 @click.option("--rule", "rules", multiple=True, metavar="'PATTERN=algorithm'", help="First match wins.")
-@click.option("--lmbda", type=float, default=0.1, show_default=True, help="λ: higher for fewer bytes.")
+@click.option(
+    "--lmbda",
+    type=float,
+    help="λ: higher for fewer bytes. For algorithms whose λ acts without training [default: 0.1].",
+)
 @click.option("--task", help="Name of a task to evaluate the model on, before and after.")
+@click.option("--allow-code", is_flag=True, help="Runs Python code that MODEL holds, of Lambda layers.")
 @gin_option
 @data_option
 def compress(
@@ -35,8 +51,9 @@ def compress(
     out: str,
     algorithm: str,
     rules: tuple[str, ...],
-    lmbda: float,
+    lmbda: Optional[float],
     task: Optional[str],
+    allow_code: bool,
     bindings: tuple[str, ...],
     data_dir: Optional[str],
 ) -> None:
@@ -54,20 +71,28 @@ def compress(
     """
     from .models import compress_file
 
-    done = compress_file(model, out, algorithm, _parse_rules(rules), bindings, lmbda, task, data_dir)
+    done = compress_file(
+        model, out, algorithm, _parse_rules(rules), bindings, lmbda, task, data_dir, allow_code
+    )
     floats, size = done.report.float_bytes, done.report.size_bytes
-    click.echo(f"{out}: {size:,} bytes, {floats / size:.1f}× smaller than {floats:,} bytes of floats")
+    click.echo(f"{out}: {size:,} bytes, {_times(floats, size)} {floats:,} bytes of floats")
     if done.metric is not None:
         click.echo(f"{done.metric} {done.before:.4f} before, {done.after:.4f} after")
 
 
+def _times(floats: int, size: int) -> str:
+    return f"{floats / size:.1f}× smaller than" if size < floats else "no smaller than"
+
+
 @click.command()
 @click.argument("path", metavar="OUT.lpz", type=click.Path(dir_okay=False))
-def inspect(path: str) -> None:
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, a line a weight.")
+def inspect(path: str, as_csv: bool) -> None:
     """Shows what is in a file, per weight.
 
     \b
       lambdapress inspect model.lpz
+      lambdapress inspect model.lpz --csv > model.csv
     """
     from rich.console import Console
     from rich.table import Table
@@ -75,6 +100,11 @@ def inspect(path: str) -> None:
     from .models import inspect_file
 
     report = inspect_file(path)
+    if as_csv:
+        import pandas as pd
+
+        click.echo(pd.DataFrame(report.rows).to_csv(index=False), nl=False)
+        return
     table = Table(title=str(path))
     table.add_column("weight", overflow="fold")
     for name in ("shape", "dtype", "algorithm"):
@@ -99,8 +129,8 @@ def inspect(path: str) -> None:
     table.add_section()
     bits = f"{8 * size / report.num_params:.3f}" if report.num_params else ""
     table.add_row("total", f"{report.num_params:,} weights", "", "", bits, f"{size:,}", "100.0%")
-    Console().print(table)
-    click.echo(f"{report.ratio:.1f}× smaller than {report.float_bytes:,} bytes of floats")
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+    click.echo(f"{_times(report.float_bytes, size)} {report.float_bytes:,} bytes of floats")
 
 
 @click.command()

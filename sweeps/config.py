@@ -11,7 +11,7 @@ from typing import Any, Union
 import gin
 from gin import config_parser
 
-from . import gin_files
+from . import gin_files, own
 from .gin_files import Binding, ConfigError, Source
 from .grid import Point, Sweep, points
 from .names import registries
@@ -124,15 +124,16 @@ def _freeze(
 ) -> tuple[Trial, tuple[Binding, ...]]:
     """The trial of a point, with what is bound for it; gin's config is left as just that."""
     axes = tuple(_axis(key, value) for key, value in point.overrides.items())
-    own = given + Source(bindings=axes) + extra
+    bound = given + Source(bindings=axes) + extra
     used = {point.task, point.algorithm}
     while True:
-        whole = sum((library.defaults[name] for name in _ordered(used, point)), Source()) + own
+        whole = sum((library.defaults[name] for name in _ordered(used, point)), Source()) + bound
         kept = library.only(used, whole)
         named = {name for name in library.defaults if _mentioned(name, kept)}
         if named <= used:
             break
         used |= named
+    kept = _pin_own(dataclasses.replace(kept, imports=_needed(kept, used)))
     text = gin_files.load(kept)
     if any(binding.key == "trial.init_from" for binding in kept.bindings):
         kept += _pin(kept)
@@ -153,6 +154,28 @@ def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
     rules = gin_files.calling(where, settings.build_rules, trial.algorithm)
     if settings.rules:  # patterns can only be held against the model's own paths
         gin_files.calling(where, to_compressible, task.build_model(), rules)
+
+
+def _needed(source: Source, used: set[str]) -> tuple[str, ...]:
+    """The import statements but for those of modules that register tasks and algorithms, all without use."""
+    statements = source.modules().items()
+    if any("@" in repr(binding.value) for binding in source.bindings):  # to what, gin alone knows
+        return source.imports
+    return tuple(
+        statement
+        for module, statement in statements
+        if not (registered := own.registered_by(module)) or registered & used
+    )
+
+
+def _pin_own(source: Source) -> Source:
+    """Binds the hashes of the user's modules: what their algorithm does is part of a trial's identity."""
+    if any(binding.key == "trial.own_sha256" for binding in source.bindings):
+        return source
+    hashes = {module: own.code_hash(module) for module in source.modules() if own.registered_by(module)}
+    if not hashes:
+        return source
+    return source + Source(bindings=(gin_files.bind("", "trial", "own_sha256", hashes, "--import"),))
 
 
 def _pin(source: Source) -> Source:

@@ -22,7 +22,8 @@ from gin import config as gin_config
 from gin import config_parser
 
 from ..framework.registry import near_misses
-from .names import imported, registries
+from .names import registries
+from .own import imported
 
 T = TypeVar("T")
 
@@ -59,6 +60,10 @@ class Source:
 
     def __add__(self, other: Source) -> Source:
         return Source(self.imports + other.imports, self.bindings + other.bindings)
+
+    def modules(self) -> dict[str, str]:
+        """The import statements, by the module that each imports."""
+        return {statement.split()[1]: statement for statement in self.imports}
 
     def only(self, keep: Callable[[Binding], bool]) -> Source:
         """The same with those bindings alone that `keep` holds for."""
@@ -154,6 +159,8 @@ def read(text: str, where: str, seen: tuple[str, ...] = ()) -> Source:
             source += _statement(statement, where.replace("{line}", str(line)), seen)
     except SyntaxError as error:
         message, line = error.msg, error.lineno or line
+        if message.startswith("Expected newline"):
+            message += " Is a string to be in quotes?"
     except tokenize.TokenError as error:
         message, line = f"{error.args[0]}; is a bracket or a quote left open?", error.args[1][0]
     except _Refused as error:
@@ -184,6 +191,14 @@ def load(source: Source) -> str:
     for binding in source.bindings:
         gin.bind_parameter((binding.scope, binding.selector, binding.parameter), binding.value)
     return gin.config_str()
+
+
+def was_used(binding: Binding) -> bool:
+    """Whether something that was built since gin's config was loaded took this parameter."""
+    return any(
+        selector == binding.selector and binding.parameter in taken and scope.startswith(binding.scope)
+        for (scope, selector), taken in gin_config._OPERATIVE_CONFIG.items()
+    )
 
 
 def check_types(bindings: Iterable[Binding]) -> None:
@@ -253,6 +268,8 @@ def _statement(statement: Any, where: str, seen: tuple[str, ...]) -> Source:
             gin.parse_config(statement.format())
         except Exception as error:  # whatever the user's module raises
             reason = str(error).partition("\n")[0]  # the rest is gin's account of where
+            if isinstance(error, ModuleNotFoundError):
+                reason += "; --import finds it by its file"
             raise _Refused(f"`{statement.format()}` failed: {type(error).__name__}: {reason}") from error
         return Source(imports=(statement.format(),))
     if isinstance(statement, config_parser.IncludeStatement):
@@ -298,7 +315,8 @@ def _configurable(selector: str) -> Any:
     except ValueError:
         known = [*tasks.names(), *algorithms.names(), "sweep", "trial"]
         hint = _hint(near_misses(selector.rpartition(".")[2], known), known)
-        raise _Refused(f"nothing is called {selector!r}{hint}") from None
+        own = "; one of your own is known once --import names its file"
+        raise _Refused(f"nothing is called {selector!r}{hint}{own}") from None
 
 
 def _hint(near: list[str], known: Iterable[str]) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Optional, Union
 
 from . import gin_files, run
 from .names import registries
-from .trial_settings import OWN, Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,42 +27,103 @@ def compress_file(
     algorithm: str,
     rules: Sequence[tuple[str, Optional[str]]] = (),
     bindings: Sequence[str] = (),
-    lmbda: float = 0.1,
+    lmbda: Optional[float] = None,
     task: Optional[str] = None,
     data_dir: Union[str, Path, None] = None,
+    allow_code: bool = False,
 ) -> Compressed:
     """Compresses a saved Keras model post training.
 
     Args:
-      model: what `tf.keras.models.load_model` reads.
-      out: the `.lpz` to write.
+      model: a `.keras` or `.h5` file or a SavedModel's folder.
+      out: the `.lpz` to write; its folder is made where it is missing.
       algorithm: name of the algorithm for every weight that no rule takes.
       rules: `(pattern over weight paths, algorithm name or None)`, first match wins.
       bindings: gin bindings on top of the algorithms' gin files.
-      lmbda: λ, for algorithms that it means something to without training.
+      lmbda: λ, for algorithms that it means something to without training; 0.1 unless given.
       task: name of a task on which to evaluate the model and what is read back from the file.
       data_dir: folder of prepared TensorFlow Datasets.
+      allow_code: whether Python code that is in `model` (a `Lambda` layer's) may run.
 
     Raises:
-      ValueError: for a model, a rule, an algorithm, a task or a binding that cannot be used.
+      ValueError: for a model, a rule, an algorithm, a λ, a task or a binding that cannot be used.
     """
-    import tensorflow as tf
+    from ..framework import load, save, size_report
+    from ..framework.keras_files import load_keras
 
-    from ..framework import load, save, size_report, to_compressible
-
+    model, out = Path(model), Path(out)
+    if out.resolve() == model.resolve() or model.resolve() in out.resolve().parents:
+        raise ValueError(f"OUT.lpz is {str(out)!r}, which would write over the model; give another path.")
     with gin_files.isolated(), run.data_folder(data_dir):
-        names = {algorithm, *(name for _, name in rules if name)}
-        _configure(names | ({task} if task else set()), bindings)
+        _configure({algorithm, *(name for _, name in rules if name)} | ({task} if task else set()), bindings)
         measured = registries()[0].build(task) if task else None
-        plain = tf.keras.models.load_model(model, compile=False)
-        named = [*rules, (".*", OWN)] if rules else []
-        compressible = to_compressible(plain, Settings(rules=named).build_rules(algorithm), lmbda)
+        named = _built(algorithm, rules)
+        _check_lmbda(lmbda, [rule[1] for rule in named])
+        _check_used(bindings)
+        plain = load_keras(model, allow_code)
+        compressible = _compressible(plain, named, 0.1 if lmbda is None else lmbda)
+        before = _evaluate(measured, plain, model) if measured else None
+        out.parent.mkdir(parents=True, exist_ok=True)
         save(compressible, out)
         report = size_report(out)
         if measured is None:
             return Compressed(report)
-        before, after = (float(measured.evaluate(model)) for model in (plain, load(out, plain)))
-        return Compressed(report, measured.metric, before, after)
+        return Compressed(report, measured.metric, before, float(measured.evaluate(load(out, plain))))
+
+
+def _built(algorithm: str, rules: Sequence[tuple[str, Optional[str]]]) -> list[tuple[str, Any]]:
+    """The rules with their algorithms, the last one for what no other takes."""
+    build = registries()[1].build
+
+    def built(name: str) -> Any:
+        return gin_files.calling(f"algorithm {name!r}", build, name)
+
+    return [(pattern, name and built(name)) for pattern, name in rules] + [(".*", built(algorithm))]
+
+
+def _compressible(plain: Any, rules: list[tuple[str, Any]], lmbda: float) -> Any:
+    """The compressible model; the last rule may find nothing left to take."""
+    from ..framework import RuleError, to_compressible
+
+    if len(rules) == 1:
+        return to_compressible(plain, rules[0][1], lmbda)
+    try:
+        return to_compressible(plain, rules, lmbda)
+    except RuleError:
+        return to_compressible(plain, rules[:-1], lmbda)
+
+
+def _check_lmbda(lmbda: Optional[float], built: Sequence[Any]) -> None:
+    if lmbda is not None and not any(a is not None and a.lmbda_at_once for a in built):
+        names = ", ".join(sorted({a.name for a in built if a is not None}))
+        raise ValueError(
+            f"--lmbda {lmbda:g} changes nothing here: without training λ means nothing to {names}. Leave it "
+            "out, or take an algorithm whose λ acts on a trained weight, such as uniform."
+        )
+
+
+def _check_used(bindings: Sequence[str]) -> None:
+    """Refuses what is bound for a trial, a sweep or an algorithm that was not built."""
+    for binding in gin_files.read_overrides(bindings).bindings:
+        if not binding.selector.startswith(("lambdapress.algorithms.", "lambdapress.sweeps.")):
+            continue
+        if not gin_files.was_used(binding):
+            raise ValueError(
+                f"{binding.where}: nothing here takes it. Compressing a model runs no trial; --algorithm and "
+                "--rule say which algorithms there are."
+            )
+
+
+def _evaluate(task: Any, model: Any, path: Path) -> float:
+    try:
+        return float(task.evaluate(model))
+    except Exception as error:  # TensorFlow's, from inside a graph: about shapes that do not fit
+        shapes = [getattr(m, "input_shape", "?") for m in (task.build_model(), model)]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ValueError(
+            f"--task {task.name!r} cannot evaluate {str(path)!r}: the task's own model takes inputs of shape "
+            f"{shapes[0]}, this one {shapes[1]} ({lines[-1] if lines else type(error).__name__})."
+        ) from error
 
 
 def inspect_file(path: Union[str, Path]) -> Any:

@@ -150,7 +150,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         first = twice.sort_values([*groups, "seed"]).iloc[:2]
         raise ResultError(
             f"{' and '.join(first['directory'])} have the same task, algorithm, lmbda, overrides and seed, "
-            "but are different trials. Summarise their sweeps one at a time."
+            "but are different trials: of other gin bindings, or of other code of your own. Summarise their "
+            "sweeps one at a time, or remove the folder that is out of date."
         )
     rows = [_group_row(group) for _, group in frame.groupby(groups, sort=True)]
     summary = pd.DataFrame(rows)

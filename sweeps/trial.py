@@ -17,7 +17,7 @@ from typing import Any, Callable, Optional
 import gin
 
 from ..framework.atomic import write_atomically
-from . import result_file
+from . import own, result_file
 from .names import registries
 from .trial_settings import Settings
 
@@ -158,6 +158,7 @@ def run_trial(
             gin.parse_config(trial.config)
             settings: Settings = gin.get_configurable(Settings)()
             keep = settings.keep_checkpoint
+            own.check_code(settings.own_sha256)
             try:
                 outcome = measure(trial, settings, directory, report)
             except CheckpointError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import gin
@@ -21,8 +21,8 @@ class Settings:
     """What gin can say about a trial besides its task and its algorithm, as `trial.…`.
 
     Attributes:
-      train: whether the model is trained. False compresses it as it is, which is for a network that was trained
-        before (`init_from`, or a task that builds one), and takes seconds.
+      train: whether the model is trained. False compresses it as it is, which is for a network that was
+        trained before (`init_from`, or a task that builds one), and takes seconds.
       rules: `(pattern over weight paths, algorithm)`, first match wins. An algorithm is a registered
         name, `"*"` for the trial's own, or None, which keeps a weight in full. Without rules the
         trial's own algorithm takes every kernel, embedding and bias.
@@ -34,6 +34,8 @@ class Settings:
         fine-tunes them: whatever `framework.pretrained.initialise` reads, another trial's folder included.
       init_from_sha256: of that content, which is then part of what identifies the trial. A sweep fills it in
         by itself; where it is given and the file has another, the trial fails.
+      own_sha256: by name, of the code of the user's modules that define the task or the algorithms (see
+        `own.py`); the same holds for it.
     """
 
     train: bool = True
@@ -43,6 +45,7 @@ class Settings:
     keep_checkpoint: bool = False
     init_from: Optional[str] = None
     init_from_sha256: Optional[str] = None
+    own_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.lmbda_warmup <= 1:

@@ -286,6 +286,29 @@ def test_a_saved_model_of_a_clone(tmp_path):
     np.testing.assert_array_equal(tf.keras.models.load_model(tmp_path / "saved")(X), copied(X))
 
 
+def test_a_clone_of_a_model_from_a_saved_model_is_on_its_own(tmp_path):
+    inputs = tf.keras.Input((8, 8, 3))
+    x = k.BatchNormalization()(k.Conv2D(4, 3)(inputs))
+    tf.keras.Model(inputs, k.Dense(2)(k.GlobalAveragePooling2D()(x))).save(tmp_path / "m")
+    model = tf.keras.models.load_model(tmp_path / "m", compile=False)
+    copy, images = clone(model), tf.random.normal((2, 8, 8, 3))
+    expected = model(images)
+    for variable in model.weights:
+        variable.assign(tf.zeros_like(variable))
+    np.testing.assert_array_equal(copy(images), expected)
+    copy.save(tmp_path / "again")
+
+
+def test_a_layer_without_the_code_of_its_class_is_refused(tmp_path):
+    class Unknown(k.Dense):
+        pass
+
+    tf.keras.Sequential([Unknown(2, input_shape=(3,))]).save(tmp_path / "m")
+    model = tf.keras.models.load_model(tmp_path / "m", compile=False)
+    with pytest.raises(CloneError, match="'unknown': it was loaded from a SavedModel without"):
+        clone(model)
+
+
 def test_clones_of_clones():
     model = dense_net(kernel_regularizer="l2")
     copied = clone(clone(clone(model)))

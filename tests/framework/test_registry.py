@@ -9,7 +9,7 @@ import gin
 import pytest
 
 from lambdapress.framework import algorithms
-from lambdapress.framework.registry import Registry, UnknownNameError, near_misses
+from lambdapress.framework.registry import PluginError, Registry, UnknownNameError, near_misses
 
 
 @pytest.fixture
@@ -80,6 +80,7 @@ def test_the_same_class_may_register_again(shapes):
     """As when a notebook's cell runs twice."""
     again = dataclasses.make_dataclass("RoundOne", [])
     again.__qualname__ = shapes.get("round_one").__qualname__
+    again.__module__ = shapes.get("round_one").__module__
     assert shapes.register("round_one")(again) is again
 
 
@@ -97,6 +98,24 @@ def test_plug_ins_come_by_entry_point(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     assert registry.names() == ["offered"]
     assert registry.get("offered") is dict
+
+
+def test_a_broken_plug_in_is_named(monkeypatch):
+    registry: Registry = Registry("plug")
+    point = importlib.metadata.EntryPoint("mine", "no_such_module", "lambdapress.plugs")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda: {"lambdapress.plugs": [point]})
+    with pytest.raises(
+        PluginError, match="'mine' of the group 'lambdapress.plugs', no_such_module, fails: Mod"
+    ):
+        registry.names()
+
+
+def test_a_class_of_another_module_does_not_take_a_name_by_being_called_alike(shapes):
+    other = dataclasses.make_dataclass("RoundOne", [])
+    other.__qualname__ = shapes.get("round_one").__qualname__
+    other.__module__ = "somewhere.else"
+    with pytest.raises(ValueError, match="is registered already.*choose another name for somewhere.else"):
+        shapes.register("round_one")(other)
 
 
 def test_near_misses_are_best_first():

@@ -69,7 +69,11 @@ def test_a_dry_run_lists_identities_and_leaves_no_trace(tmp_path):
         (["sweep", "digits", "--gin", "digits.epoch = 1"], "did you mean 'epochs'"),
         (["sweep", "digits", "--workers", "-1"], "--workers"),
         (["train", "--task", "digit", "--algorithm", "none"], "did you mean 'digits'"),
-        (["train", "--task", "digits", "--algorithm", "power_law"], "no λ for 'power_law'"),
+        (
+            ["train", "--task", "digits", "--algorithm", "power_law"],
+            "--lmbda is missing: 'power_law' takes a λ",
+        ),
+        (["train", "--task", "digits", "--algorithm", "half", "--lmbda", "1"], "λ means nothing to 'half'"),
         (["train", "--task", "digits", "--algorithm", "power_law", "--lmbda", "-1"], "0 or more"),
         (["table", "nowhere"], "nowhere"),
         (["plot", "nowhere"], "nowhere"),

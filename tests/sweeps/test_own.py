@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,37 @@ def test_the_same_command_finds_all_trials_done_wherever_its_files_are_imported_
     assert "4 trials, 0 to run" in done.stdout, done.stdout + done.stderr
 
 
+def dry_run(folder: Path, *arguments: str) -> str:
+    ran = run(folder, "sweep", "moons.gin", "--out", "runs/moons", "--dry-run", *arguments)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()[-1]
+
+
+def test_a_trial_is_identified_by_the_code_that_it_runs_and_by_no_other(folder, swept, tmp_path):
+    """What else is imported does not count, nor a comment; another body of `init` does."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    without = ["--gin", "sweep.algorithms = ['none', 'epr']"]
+    assert "3 trials, 0 to run" in dry_run(tmp_path, "--import", "moons.py", *without)
+
+    both = ["--import", "moons.py", "--import", "binary.py"]
+    file = tmp_path / "binary.py"
+    file.write_text("# A comment.\n" + file.read_text(encoding="utf-8"), encoding="utf-8")
+    assert "4 trials, 0 to run" in dry_run(tmp_path, *both)
+    file.write_text(file.read_text(encoding="utf-8").replace("/ max(1,", "* 7 / max(1,"), encoding="utf-8")
+    assert "4 trials, 1 to run" in dry_run(tmp_path, *both)
+
+
+def test_a_trial_does_not_run_code_that_was_changed_since_it_was_planned(folder, swept):
+    for result in folder.rglob("moons-binary*/config.gin"):
+        assert "own_sha256" in result.read_text(encoding="utf-8")
+    changed = ["--gin", "trial.own_sha256 = {'binary': 'another'}", "--gin", "sweep.algorithms = ['binary']"]
+    own = ["--import", "moons.py", "--import", "binary.py", "--workers", "0", "--out", "runs/changed"]
+    ran = run(folder, "sweep", "moons.gin", *own, *changed)
+    assert ran.returncode == 1 and "1 of 1 trials failed" in ran.stderr
+    (result,) = (read_result(path) for path in (folder / "runs" / "changed").rglob("result.json"))
+    assert "The code of 'binary' is not what it was when the trial was planned" in result["error"]
+
+
 def test_every_command_takes_what_is_imported(folder, swept):
     (artefact,) = folder.rglob("moons-binary*/model.lpz")
     own = ["--import", "moons", "--import", "binary.py"]
@@ -82,11 +114,17 @@ def test_every_command_takes_what_is_imported(folder, swept):
         ("nowhere.py", "there is no such file"),
         ("nowhere_at_all", "No module named 'nowhere_at_all'"),
         ("broken.py", "ZeroDivisionError"),
+        ("my-algorithm.py", "'my-algorithm' is no name of a Python module; rename the file"),
+        ("taken.py", "'half' is registered already, by lambdapress.algorithms.half.Half; choose another"),
         ("json.py", "rename the file"),
     ],
 )
 def test_what_cannot_be_imported_is_refused_with_the_reason(name, message, tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
-    (tmp_path / "json.py").write_text("", encoding="utf-8")
+    for empty in ("json.py", "my-algorithm.py"):
+        (tmp_path / empty).write_text("", encoding="utf-8")
+    (binary,) = blocks("add_an_algorithm.md", "python")
+    taken = binary.replace('"binary"', '"half"').replace("class Binary", "class Half")
+    (tmp_path / "taken.py").write_text(taken, encoding="utf-8")
     found = run(tmp_path, "list", "--import", name)
     assert found.returncode == 2 and message in found.stderr and "Traceback" not in found.stderr
