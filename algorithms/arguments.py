@@ -6,6 +6,8 @@ import math
 import numbers
 from typing import Any, Optional
 
+import numpy as np
+
 
 def check_integer(name: str, value: Any, least: int, most: Optional[int] = None, also: str = "") -> None:
     """Raises ValueError, naming the argument, for what is no integer in [least, most].
@@ -49,6 +51,12 @@ def check_number(
             return
     where = f"{'(' if above else '['}{least:g}, {most:g}{')' if below else ']'}"
     raise ValueError(f"{name} must be a number in {where}{also}, got {value!r}.")
+
+
+def check_finite(values: Any, path: str) -> None:
+    """Raises ValueError, naming the weight, for an array of floats with a NaN or an infinity."""
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path} has weights that are not finite.")
 
 
 def check_flag(name: str, value: Any) -> None:

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
-from .arguments import check_flag, check_integer, check_number
+from .arguments import check_finite, check_flag, check_integer, check_number
 from .distortion import Sensitive
 
 _BINS = 4096
@@ -114,8 +114,7 @@ class Clustering(Sensitive):
 
     def _fit(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float) -> Tensors:
         values = tf.cast(weight, tf.float32).numpy()
-        if not np.isfinite(values).all():
-            raise ValueError(f"{spec.path} has weights that are not finite.")
+        check_finite(values, spec.path)
         codebook, index = cluster(values, self.clusters, lmbda / self.sensitivity)
         return {"codebook": tf.constant(codebook), "index": tf.constant(index.astype(np.int16))}
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec
 from ..framework.entropy import decode_integers, unpack_integers
-from .arguments import check_number
+from .arguments import check_finite, check_number
 from .compiled import compiled, row_sums
 from .links import Elementwise
 
@@ -114,12 +114,12 @@ def integers(latent: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     Raises:
       ValueError: when a latent is not finite or a quotient is beyond 31 bits.
     """
-    scaled = latent.numpy() * (1.0 / step).numpy()
-    np.rint(scaled, out=scaled)
+    with np.errstate(over="ignore", invalid="ignore"):  # which the next line finds
+        scaled = np.rint(latent.numpy() * (1.0 / step).numpy())
     if scaled.size and not -(2.0**31) < scaled.min() <= scaled.max() < 2.0**31:  # false for NaN, too
         raise ValueError(
-            "latents are not finite, or 2^31 steps from 0 and more: the training has diverged; lower "
-            "the learning rate or log_step_multiplier."
+            "latents are not finite, or 2^31 steps from 0 and more. Where training has diverged, lower the "
+            "learning rate or log_step_multiplier; weights that are so large want a larger log_step."
         )
     return tf.constant(scaled.astype(np.int32))
 
@@ -147,6 +147,7 @@ class Quantized(Elementwise):
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """`latent`, float32 [frequencies, rest], and `log_step`, float32 [frequencies, 1]."""
+        check_finite(weight.numpy(), spec.path)
         log_step = tf.fill([frequencies(spec), 1], self.log_step / self.log_step_multiplier)
         return {"latent": to_latent(weight, spec), "log_step": log_step}
 

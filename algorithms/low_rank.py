@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
-from .arguments import check_integer, check_number
+from .arguments import check_finite, check_integer, check_number
 from .distortion import Sensitive
 from .links import Structured
 
@@ -130,8 +130,7 @@ class LowRank(Structured, Sensitive):
     def _factors(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float) -> Tensors:
         rows, columns = self._matrix(spec)
         matrix = np.reshape(tf.cast(weight, tf.float64).numpy(), (rows, columns))
-        if not np.isfinite(matrix).all():
-            raise ValueError(f"{spec.path} has weights that are not finite.")
+        check_finite(matrix, spec.path)
         most = self._most(spec)
         u, values, v = np.linalg.svd(
             matrix.astype(np.float64 if spec.dtype == "float64" else np.float32), False

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
-from .arguments import check_number
+from .arguments import check_finite, check_number
 from .distortion import Sensitive
 from .links import Structured
 from .planes import decode_floats, encode_floats
@@ -163,6 +163,7 @@ class Pruning(Structured, Sensitive):
     def _mask(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float, share: float) -> tf.Tensor:
         """The mask once `share` of what is dropped in the end is dropped."""
         pattern = self._pattern
+        check_finite(weight.numpy(), spec.path)
         energy = np.square(pattern.split(tf.cast(weight, tf.float32), spec).numpy(), dtype=np.float64)
         if pattern.keep is None:
             energy = energy.sum(axis=1, keepdims=True)

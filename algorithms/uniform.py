@@ -12,7 +12,7 @@ import tensorflow as tf
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from . import steps
-from .arguments import check_flag, check_integer
+from .arguments import check_finite, check_flag, check_integer
 from .distortion import Sensitive
 from .latents import integers, quantize
 from .links import Elementwise
@@ -92,8 +92,7 @@ class Uniform(Elementwise, Sensitive):
 
     def _choose(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float) -> tf.Tensor:
         rows = self._rows(weight, spec).numpy()
-        if not np.isfinite(rows).all():
-            raise ValueError(f"{spec.path} has weights that are not finite.")
+        check_finite(rows, spec.path)
         if self.bits is not None:
             step = np.abs(rows).max(axis=1, initial=0) / (2 ** (self.bits - 1) - 1)
         else:

@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
-from .arguments import check_integer, check_number
+from .arguments import check_finite, check_integer, check_number
 from .links import Structured
 
 _CODES = ("random", "kmeans")
@@ -200,8 +200,7 @@ class West(Structured):
 
     def _fit(self, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
         values = tf.cast(weight, tf.float64).numpy()
-        if not np.isfinite(values).all():
-            raise ValueError(f"{spec.path} has weights that are not finite.")
+        check_finite(values, spec.path)
         if self.codes == "random":
             tables = self._least_squares(values, self._random(spec).numpy(), spec)
             return {"tables": tf.constant(tables, spec.dtype)}

@@ -34,8 +34,11 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> int:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        folder = os.path.dirname(path) or "."
+        if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
+            raise FileNotFoundError(f"There is no folder {folder!r} to write {path!r} in.") from None
         raise
     return len(data)

@@ -18,6 +18,7 @@ from typing import Any, Optional, cast
 import tensorflow as tf
 
 from .clone import clone, scope_of
+from .contract import tensors_of
 from .parametrize import change_slot, drop_variable, put_slot, remove_slots, set_class
 from .rules import Rules, assign
 from .slots import Projected, Stored, StoredOnce, WeightRef, slots_of
@@ -152,7 +153,7 @@ def to_compressible(
         for weight in chosen:
             algorithm = algorithms[weight.spec.path]
             value = tf.cast(weight.variable.read_value(), weight.spec.dtype)
-            tensors = algorithm.init(value, weight.spec, float(lmbda))
+            tensors = tensors_of(algorithm, "init", weight.spec, value, weight.spec, float(lmbda))
             put_slot(weight, algorithm, tensors, Projected, trainable=weight.variable.trainable)
         redirect_losses(copied, chosen)
         add_rate(copied, lmbda, num_params)
@@ -165,7 +166,7 @@ def _continue_training(model: tf.keras.Model, lmbda: float) -> tf.keras.Model:
     with scope_of(copied):
         for slot in slots_of(copied):
             if isinstance(slot, Stored):
-                tensors = slot.algorithm.restore(slot.tensors(), slot.spec)
+                tensors = tensors_of(slot.algorithm, "restore", slot.spec, slot.tensors(), slot.spec)
                 change_slot(slot, tensors, Projected, trainable=slot.plain["trainable"])
         _drop_rate(copied)
         add_rate(copied, lmbda, _num_params(copied))
@@ -206,7 +207,7 @@ def to_compressed(
         for slot in slots_of(copied):
             encoded = None
             if isinstance(slot, Projected):
-                encoded = slot.algorithm.encode(slot.tensors(), slot.spec)
+                encoded = tensors_of(slot.algorithm, "encode", slot.spec, slot.tensors(), slot.spec)
             change_slot(slot, encoded, kind)
         _drop_rate(copied)
     set_class(copied, Compressed)
@@ -249,7 +250,8 @@ def update(model: tf.keras.Model, progress: float, lmbda: float) -> None:
     for slot in slots_of(model):
         if isinstance(slot, Projected):
             variables = slot.variables()
-            changed = slot.algorithm.update(slot.tensors(), progress, slot.spec, lmbda)
+            arguments = slot.tensors(), progress, slot.spec, lmbda
+            changed = tensors_of(slot.algorithm, "update", slot.spec, *arguments)
             for name, value in changed.items():
                 variables[name].assign(value)
 

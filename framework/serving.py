@@ -45,7 +45,8 @@ def to_decode(model: tf.keras.Model, decode: str, known: Sequence[str]) -> tf.ke
         if not slot.algorithm.graph_decode:
             raise ExportError(
                 f"{slot.spec.path}: {slot.algorithm.name!r} as configured does not decode in a graph; export "
-                "with decode='before', or compress with another configuration of it."
+                "with decode='before' (--decode before), or compress with a configuration that does, such as "
+                "lossless.codec = 'zlib'."
             )
     return model
 

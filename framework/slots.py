@@ -15,6 +15,7 @@ from keras.src.mixed_precision import autocast_variable
 from .algorithm import Algorithm, Tensors, WeightSpec
 from .call_scope import once_per_call
 from .clone import layers_of
+from .contract import check_penalty
 from .weights import Layer
 
 SLOTS = "_lambdapress_slots"  # on an owner: {path: Slot}
@@ -66,7 +67,8 @@ class Projected(Slot):
         return tf.ensure_shape(self.algorithm.project(self.tensors(), self.spec), self.spec.shape)
 
     def penalty(self) -> Optional[tf.Tensor]:
-        return self.algorithm.penalty(self.tensors(), self.spec)
+        penalty = self.algorithm.penalty(self.tensors(), self.spec)
+        return None if penalty is None else check_penalty(self.algorithm, self.spec, penalty)
 
 
 class Stored(Slot):

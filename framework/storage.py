@@ -15,6 +15,7 @@ from . import container
 from .algorithm import Algorithm, WeightSpec, algorithms
 from .clone import clone, scope_of
 from .container import ContainerError, Entry, Tensor
+from .contract import check_decoding, tensors_of
 from .forms import DECODE, Compressed, FormError, form_of, rate_of, require_built, to_plain
 from .mismatch import some
 from .parametrize import put_slot, set_class
@@ -84,8 +85,13 @@ def save(model: tf.keras.Model, path: Path) -> int:
 
     Raises:
       FormError: for a plain model.
+      AlgorithmError: where an algorithm does not decode what it has encoded to the weight that was trained.
     """
-    return container.write(path, entries_of(model))
+    entries = entries_of(model)
+    for slot, entry in zip(slots_of(model), entries):  # entries of slots come first
+        if isinstance(slot, Projected):
+            check_decoding(slot.algorithm, slot.spec, slot.tensors(), _tensors_of(entry))
+    return container.write(path, entries)
 
 
 def load(path: Path, model: tf.keras.Model, decode: str = "once") -> tf.keras.Model:
@@ -167,7 +173,7 @@ def entries_of(model: tf.keras.Model) -> list[Entry]:
     for slot in slots:
         tensors = slot.tensors()
         if isinstance(slot, Projected):
-            tensors = slot.algorithm.encode(tensors, slot.spec)
+            tensors = tensors_of(slot.algorithm, "encode", slot.spec, tensors, slot.spec)
         stored = {name: _to_storage(tensor) for name, tensor in tensors.items()}
         config = config_of(slot.algorithm)
         entries.append(
@@ -216,15 +222,15 @@ def _put(weight: Weight, entry: Entry, kind: type[Stored]) -> None:
     if not weight.places:
         raise ValueError("no layer of the model holds it as an attribute")
     algorithm = algorithms.get(entry.algorithm)(**entry.config)
-    tensors = {name: _from_storage(value) for name, value in entry.tensors.items()}
-    slot = put_slot(weight, algorithm, tensors, kind, trainable=False)
+    slot = put_slot(weight, algorithm, _tensors_of(entry), kind, trainable=False)
     decoded = slot.compute()  # now, so that what cannot be decoded is found at the door
     if decoded.dtype != weight.variable.dtype:
         raise ValueError(f"it decodes to {decoded.dtype.name}")
 
 
-def _from_storage(value: Tensor) -> tf.Tensor:
-    return tf.constant(list(value)) if isinstance(value, (list, tuple)) else tf.constant(value)
+def _tensors_of(entry: Entry) -> dict[str, tf.Tensor]:
+    stored = entry.tensors.items()
+    return {name: tf.constant(list(v) if isinstance(v, (list, tuple)) else v) for name, v in stored}
 
 
 def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) -> None:

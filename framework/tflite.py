@@ -94,7 +94,11 @@ def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: boo
         foreign = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", str(error), re.MULTILINE)
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
         reason = f"it has no {', '.join(foreign)}" if foreign else first.rpartition("error: ")[2]
-        advice = "; ops='select' allows TensorFlow's own operations" if ops == "builtin" else ""
+        advice = (
+            "; ops='select' (--ops select) allows TensorFlow's own operations" if ops == "builtin" else ""
+        )
+        if advice and "RangeDecoder" in str(error):
+            advice += ", and with `unpack` an algorithm needs no entropy decoder"
         raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}.") from error
 
 

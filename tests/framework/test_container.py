@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambdapress.framework import container_format
+from lambdapress.framework.atomic import write_atomically
 from lambdapress.framework.container import ContainerError, Contents, Entry, pack, read, unpack, write
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -676,3 +677,8 @@ def test_golden(name):
     if not stored[5] & 1:
         assert made == stored
     assert open_up(made) == open_up(stored)
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no folder '.*nowhere' to write '.*x.lpz' in"):
+        write_atomically(tmp_path / "nowhere" / "x.lpz", b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,8 +27,8 @@ def blocks(document: str, language: str) -> list[str]:
 def folder(tmp_path_factory) -> Path:
     """The files as a user writes them, in a folder that has nothing to do with the checkout."""
     folder = tmp_path_factory.mktemp("own")
-    for document, name in (("add_an_algorithm.md", "binary.py"), ("add_a_task.md", "moons.py")):
-        (source,) = blocks(document, "python")
+    sources = [*blocks("add_an_algorithm.md", "python"), *blocks("add_a_task.md", "python")]
+    for source, name in zip(sources, ("binary.py", "laplace.py", "moons.py")):
         assert len(source.splitlines()) < 60
         (folder / name).write_text(source, encoding="utf-8")
     sweep = next(block for block in blocks("add_a_task.md", "") if block.startswith("sweep."))
@@ -66,6 +67,19 @@ def test_the_same_command_finds_all_trials_done_wherever_its_files_are_imported_
     assert "4 trials, 4 to run" in elsewhere.stdout  # in another folder
     done = run(folder, "sweep", "moons.gin", "--import", "binary.py", "--import", "moons.py", "--dry-run")
     assert "4 trials, 0 to run" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_documented_algorithm_with_a_rate_compresses_as_much_as_is_said(folder):
+    command = next(block for block in blocks("add_an_algorithm.md", "") if "laplace.py" in block)
+    assert len(command.splitlines()) == 1
+    ran = run(folder, *shlex.split(command)[1:])
+    assert ran.returncode == 0, ran.stderr
+    (path,) = folder.rglob("digits-laplace*/result.json")
+    result = read_result(path)
+    assert result["metric"] > 0.95 and result["size_bytes"] < 1700
+    assert result["estimated_bytes"] < result["size_bytes"] < 2 * result["estimated_bytes"]
+    exported = ["--format", "tflite", "--import", "laplace.py", "--out", "m.tflite"]
+    assert run(folder, "export", str(path.parent), *exported).returncode == 0
 
 
 def dry_run(folder: Path, *arguments: str) -> str:
@@ -123,7 +137,7 @@ def test_what_cannot_be_imported_is_refused_with_the_reason(name, message, tmp_p
     (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
     for empty in ("json.py", "my-algorithm.py"):
         (tmp_path / empty).write_text("", encoding="utf-8")
-    (binary,) = blocks("add_an_algorithm.md", "python")
+    binary, _ = blocks("add_an_algorithm.md", "python")
     taken = binary.replace('"binary"', '"half"').replace("class Binary", "class Half")
     (tmp_path / "taken.py").write_text(taken, encoding="utf-8")
     found = run(tmp_path, "list", "--import", name)
