@@ -51,6 +51,10 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
         raise RuleError(
             f"An algorithm is an object, got the name {rules!r}; algorithms.build({rules!r}) makes it."
         )
+    if isinstance(rules, type):
+        raise RuleError(
+            f"An algorithm is an object, got the class {rules.__name__}; {rules.__name__}() makes one."
+        )
     rules = [_checked(rule) for rule in rules]
     assigned: dict[str, Algorithm] = {}
     used = [False] * len(rules)
