@@ -50,7 +50,7 @@ def _run(name: str, folder: Path, **environment: str) -> None:
 
 
 QUICK = {
-    "compress_your_model": {"LAMBDAPRESS_NOTEBOOK_EPOCHS": "1", "LAMBDAPRESS_NOTEBOOK_EXAMPLES": "6000"},
+    "compress_your_model": {"LAMBDAPRESS_NOTEBOOK_EPOCHS": "1", "LAMBDAPRESS_NOTEBOOK_EXAMPLES": "2000"},
     "deploy": {"LAMBDAPRESS_NOTEBOOK_EPOCHS": "1", "LAMBDAPRESS_NOTEBOOK_SECONDS": "0.05"},
 }
 

@@ -282,7 +282,9 @@ EXPERIMENTS = [
     ),
     Experiment("retinanet_mobile_coco", _detection(128), "AP"),
     Experiment("maskrcnn_resnetfpn_coco", _detection(128, task__model__backbone__resnet__model_id=10), "AP"),
-    Experiment("seg_deeplabv3plus_pascal", _segmentation(), "mean_iou"),
+    Experiment(
+        "seg_deeplabv3plus_pascal", _segmentation(**{"backbone.dilated_resnet.model_id": 50}), "mean_iou"
+    ),
     Experiment("mnv2_deeplabv3_pascal", _segmentation(**MOBILENET), "mean_iou"),
     Experiment("video_classification", _video, "accuracy"),
     Experiment("bert/sentence_prediction", _bert(task__model__num_classes=3), "cls_accuracy"),
