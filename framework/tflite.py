@@ -54,8 +54,8 @@ def export_tflite(
         `batch_norm.py`. Plain weights always do: the converter sees to it.
       sparse_kernels: whether plain weights with many zeros are stored as their other elements, and multiplied
         by kernels for that; `decode` is `before` then. Faster for dense layers pruned in blocks of four
-        inputs (`pruning.pattern = '4x1'`), where docs/algorithms.md has figures; slower than dense kernels
-        for zeros that lie anywhere.
+        inputs (`pruning.pattern = '4x1'`), of which docs/algorithms.md has figures; where zeros lie anywhere
+        the file is smaller and not faster.
 
     Returns:
       Bytes of the file.

@@ -47,7 +47,9 @@ def plan(sweep: Union[str, Path, Sweep], overrides: Sequence[str] = ()) -> Plan:
     with gin_files.isolated():
         extra = gin_files.read_overrides(overrides)
         name, what, given = _read(sweep, extra)
-        library = _Library.collect()  # once the gin files are read: they may import what registers more
+        library = _Library.collect(
+            given + extra
+        )  # once the gin files are read: they may import what registers more
         frozen = (  # one at a time: gin's config is that of the trial at hand when it is checked
             _freeze(point, given, extra, library)
             for point in gin_files.calling(name, points, what, library.uses_lmbda(what))
@@ -82,13 +84,17 @@ class _Library:
     Attributes:
       defaults: by name of a task or algorithm, what its gin file says.
       owners: by gin's full selector, the task or algorithm that it configures.
+      registered: by module that is imported, the tasks and algorithms of its own; those that have some.
+      hashes: of these modules' code.
     """
 
     defaults: Mapping[str, Source]
     owners: Mapping[str, str]
+    registered: Mapping[str, set[str]]
+    hashes: Mapping[str, str]
 
     @staticmethod
-    def collect() -> _Library:
+    def collect(source: Source) -> _Library:
         tasks, algorithms = registries()
         defaults, owners = {}, {}
         for kind, names in (("tasks", tasks.names()), ("algorithms", algorithms.names())):
@@ -96,7 +102,11 @@ class _Library:
             for name in names:
                 owners[f"lambdapress.{kind}.{name}"] = name
                 defaults[name] = gin_files.read_file(files[name]) if name in files else Source()
-        return _Library(defaults, owners)
+        registered = {module: own.registered_by(module) for module in source.modules()}
+        registered = {module: names for module, names in registered.items() if names}
+        return _Library(
+            defaults, owners, registered, {module: own.code_hash(module) for module in registered}
+        )
 
     def only(self, used: set[str], source: Source) -> Source:
         """What `source` binds for those in `used`, and for what is no task, algorithm or sweep."""
@@ -133,7 +143,7 @@ def _freeze(
         if named <= used:
             break
         used |= named
-    kept = _pin_own(dataclasses.replace(kept, imports=_needed(kept, used)))
+    kept = _pin_own(dataclasses.replace(kept, imports=_needed(kept, used, library)), library)
     text = gin_files.load(kept)
     if any(binding.key == "trial.init_from" for binding in kept.bindings):
         kept += _pin(kept)
@@ -156,23 +166,19 @@ def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
         gin_files.calling(where, to_compressible, task.build_model(), rules)
 
 
-def _needed(source: Source, used: set[str]) -> tuple[str, ...]:
+def _needed(source: Source, used: set[str], library: _Library) -> tuple[str, ...]:
     """The import statements but for those of modules that register tasks and algorithms, all without use."""
-    statements = source.modules().items()
     if any("@" in repr(binding.value) for binding in source.bindings):  # to what, gin alone knows
         return source.imports
-    return tuple(
-        statement
-        for module, statement in statements
-        if not (registered := own.registered_by(module)) or registered & used
-    )
+    statements = source.modules().items()
+    return tuple(text for module, text in statements if library.registered.get(module, used) & used)
 
 
-def _pin_own(source: Source) -> Source:
+def _pin_own(source: Source, library: _Library) -> Source:
     """Binds the hashes of the user's modules: what their algorithm does is part of a trial's identity."""
     if any(binding.key == "trial.own_sha256" for binding in source.bindings):
         return source
-    hashes = {module: own.code_hash(module) for module in source.modules() if own.registered_by(module)}
+    hashes = {module: library.hashes[module] for module in source.modules() if module in library.hashes}
     if not hashes:
         return source
     return source + Source(bindings=(gin_files.bind("", "trial", "own_sha256", hashes, "--import"),))

@@ -55,11 +55,12 @@ def compress_file(
     if out.resolve() == model.resolve() or model.resolve() in out.resolve().parents:
         raise ValueError(f"OUT.lpz is {str(out)!r}, which would write over the model; give another path.")
     with gin_files.isolated(), run.data_folder(data_dir):
-        _configure({algorithm, *(name for _, name in rules if name)} | ({task} if task else set()), bindings)
+        names = {algorithm, *(name for _, name in rules if name)}
+        extra = _configure(names | ({task} if task else set()), bindings)
         measured = registries()[0].build(task) if task else None
         named = _built(algorithm, rules)
         _check_lmbda(lmbda, [rule[1] for rule in named])
-        _check_used(bindings)
+        _check_used(extra)
         plain = load_keras(model, allow_code)
         compressible = _compressible(plain, named, 0.1 if lmbda is None else lmbda)
         before = _evaluate(measured, plain, model) if measured else None
@@ -102,9 +103,9 @@ def _check_lmbda(lmbda: Optional[float], built: Sequence[Any]) -> None:
         )
 
 
-def _check_used(bindings: Sequence[str]) -> None:
+def _check_used(extra: gin_files.Source) -> None:
     """Refuses what is bound for a trial, a sweep or an algorithm that was not built."""
-    for binding in gin_files.read_overrides(bindings).bindings:
+    for binding in extra.bindings:
         if not binding.selector.startswith(("lambdapress.algorithms.", "lambdapress.sweeps.")):
             continue
         if not gin_files.was_used(binding):
@@ -156,8 +157,8 @@ def evaluate_file(
         return built.metric, float(built.evaluate(load(path, built.build_model())))
 
 
-def _configure(names: set[str], bindings: Sequence[str]) -> None:
-    """Makes gin's config the package's defaults for these tasks and algorithms, with `bindings` on top."""
+def _configure(names: set[str], bindings: Sequence[str]) -> gin_files.Source:
+    """Makes gin's config the defaults of these names, with `bindings` on top; returns these as read."""
     registries()
     extra = gin_files.read_overrides(bindings)
     defaults = {**gin_files.packaged("tasks"), **gin_files.packaged("algorithms")}
@@ -165,6 +166,7 @@ def _configure(names: set[str], bindings: Sequence[str]) -> None:
     source = sum(files, gin_files.Source()) + extra
     gin_files.load(source)
     gin_files.check_types(source.bindings)
+    return extra
 
 
 def _exists(path: Union[str, Path]) -> None:
