@@ -31,7 +31,7 @@ notebooks: venv ## executes the notebooks anew and saves them; ARGS=NAME.ipynb f
 
 lock: ## requirements.lock anew from setup.py, with as few changes as can be; ARGS=--upgrade for the newest
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile setup.py --extra dev --universal \
-		--python-version 3.9 --generate-hashes --no-emit-index-url --quiet $(ARGS) -o requirements.lock
+		--python-version 3.10 --generate-hashes --no-emit-index-url --quiet $(ARGS) -o requirements.lock
 
 venv: ## .venv with everything that the lock file names
 	@sh .ci/venv

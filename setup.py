@@ -1,7 +1,7 @@
-"""Metadata of lambdapress, and the map from its import name onto the folders at the root.
+"""Describes the package lambdapress, and maps its import names to the folders at the root.
 
 `framework/` is imported as `lambdapress.framework`, and so on; `lambdapress` itself is an implicit
-namespace. A user's own `tasks.py` can so never be mistaken for ours.
+namespace. So a user's own `tasks.py` can never be mistaken for ours.
 """
 
 from pathlib import Path
@@ -13,12 +13,12 @@ ROOMS = ("framework", "algorithms", "tasks", "sweeps", "gin_configs")
 
 
 def packages() -> dict[str, str]:
-    """Import name to folder, for every package of every room."""
-    found = {f"lambdapress.{room}": room for room in ROOMS}
+    """Returns the folder of every package of every room, by import name."""
+    folders = {f"lambdapress.{room}": room for room in ROOMS}
     for room in ROOMS:
         for inner in find_packages(str(ROOT / room)):
-            found[f"lambdapress.{room}.{inner}"] = f"{room}/{inner.replace('.', '/')}"
-    return found
+            folders[f"lambdapress.{room}.{inner}"] = f"{room}/{inner.replace('.', '/')}"
+    return folders
 
 
 def description() -> str:
@@ -33,10 +33,14 @@ setup(
     long_description=description(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.9,<3.12",
+    python_requires=">=3.10,<3.12",
     packages=sorted(packages()),
     package_dir=packages(),
-    package_data={"lambdapress.gin_configs": ["**/*.gin", "**/*.csv"]},
+    package_data={
+        "lambdapress.gin_configs": ["**/*.gin", "**/*.csv"],
+        "lambdapress.framework": ["__init__.pyi"],  # the public faces are read from these
+        "lambdapress.sweeps": ["__init__.pyi"],
+    },
     include_package_data=False,
     zip_safe=False,
     install_requires=[
@@ -46,6 +50,7 @@ setup(
         "tensorflow-datasets>=4.9.3",
         "tensorflow-metadata<1.17",  # 1.17 and later break tensorflow-datasets under TF 2.14's protobuf
         "setuptools>=70.1,<81",  # tensorflow-hub, which Official Models imports, needs pkg_resources
+        "lazy_loader>=0.4",
         "importlib_resources",  # tensorflow-datasets imports it without declaring it
         "gin-config>=0.5",
         "numpy<2",
@@ -75,19 +80,26 @@ setup(
             "pyright[nodejs]>=1.1.400",
             "pandas-stubs>=2,<3",
             "build>=1.2",
-            # To build what has no wheel without fetching anything that the lock file does not name.
+            # To build packages that have no wheel without fetching anything that the lock file does not name.
             "setuptools-scm>=8",
             "wheel",
         ]
     },
     entry_points={
-        "console_scripts": ["lambdapress = lambdapress.sweeps.cli:main"],
+        "console_scripts": ["lambdapress = lambdapress.sweeps.cli.main:main"],
         "lambdapress.algorithms": ["builtin = lambdapress.algorithms"],
         "lambdapress.tasks": ["builtin = lambdapress.tasks"],
+        "lambdapress.executors": [
+            "here = lambdapress.sweeps.execution.here",
+            "processes = lambdapress.sweeps.execution.processes",
+        ],
+        "lambdapress.export_formats": [
+            "savedmodel = lambdapress.framework.export.saved_model",
+            "tflite = lambdapress.framework.export.tflite",
+        ],
     },
     classifiers=[
         "Intended Audience :: Science/Research",
-        "Programming Language :: Python :: 3.9",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",

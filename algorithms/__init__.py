@@ -1,4 +1,4 @@
-"""Compression algorithms, one file each. Importing this registers them all."""
+"""Registers all compression algorithms, one file each, when it is imported."""
 
 from . import chain as chain
 from . import clustering as clustering

@@ -1,23 +1,23 @@
-"""Hyper-parameters checked where an algorithm is built: gin, JSON and containers give values of any type."""
+"""Checks hyper-parameters where an algorithm is built: gin, JSON and containers give values of any type."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
 
-def check_integer(name: str, value: Any, least: int, most: Optional[int] = None, also: str = "") -> None:
-    """Raises ValueError, naming the argument, for what is no integer in [least, most].
+def check_integer(name: str, value: Any, least: int, most: int | None = None, also: str = "") -> None:
+    """Raises ValueError, naming the argument, unless `value` is an integer in [least, most].
 
     Args:
-      name: of the argument.
-      value: as given.
-      least: the smallest that may be.
-      most: the largest; None: any.
-      also: what else the argument takes, for the message, such as ", or None to choose".
+      name: the argument's name.
+      value: the argument's value.
+      least: the smallest value allowed.
+      most: the largest value allowed; None: no limit.
+      also: what else the argument accepts, for the message, such as ", or None to choose".
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not (whole and least <= int(value) <= (math.inf if most is None else most)):
@@ -34,14 +34,14 @@ def check_number(
     below: bool = False,
     also: str = "",
 ) -> None:
-    """Raises ValueError, naming the argument, for what is no number between `least` and `most`.
+    """Raises ValueError, naming the argument, unless `value` is a number between `least` and `most`.
 
     Args:
-      name: of the argument.
-      value: as given; no NaN lies anywhere.
-      least: the smallest that may be, unless `above`: then a number must be larger.
-      most: the largest that may be, unless `below`: then a number must be smaller.
-      above, below: see there.
+      name: the argument's name.
+      value: the argument's value; NaN is never allowed.
+      least: the smallest value allowed; with `above`, values must be larger.
+      most: the largest value allowed; with `below`, values must be smaller.
+      above, below: exclude the bound itself.
       also: as in `check_integer`.
     """
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
@@ -54,12 +54,12 @@ def check_number(
 
 
 def check_finite(values: Any, path: str) -> None:
-    """Raises ValueError, naming the weight, for an array of floats with a NaN or an infinity."""
+    """Raises ValueError, naming the weight, if an array of floats contains a NaN or an infinity."""
     if not np.isfinite(values).all():
         raise ValueError(f"{path} has weights that are not finite.")
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Raises ValueError, naming the argument, for what is neither True nor False."""
+    """Raises ValueError, naming the argument, unless `value` is True or False."""
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False, got {value!r}.")

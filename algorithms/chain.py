@@ -1,52 +1,52 @@
-"""Two algorithms, one after the other, on the same weight."""
+"""Applies two algorithms to the same weight, one after the other."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Optional
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import gin
 import tensorflow as tf
 
 from ..framework.algorithm import Algorithm, Tensors, WeightSpec, algorithms
-from ..framework.registry import near_misses
+from ..framework.messages import alternatives, without_gin_trail
 from .links import Elementwise, Structured
 
-_SEPARATOR = "__"  # between a tensor of the first algorithm and what the second makes of it: weight__latent
+_SEPARATOR = "__"  # between the first algorithm's name for a tensor and the second's: weight__latent
 _SHAPE = "shape"
 
 
 @algorithms.register("chain")
 @dataclasses.dataclass(frozen=True)
 class Chain(Algorithm):
-    """One after the other on the same weight, such as pruning and epr, or low_rank and uniform.
+    """Applies two algorithms to a weight in turn, such as pruning and epr, or low_rank and uniform.
 
-    The first says which numbers make up the weight (survivors, factors, tables). Each tensor of them is to
-    the second what a weight is to it alone: trained through both, and stored as the second stores it. What
-    the first masks is 0 to the second. λ reaches both and means to each what it means to it alone; the
-    penalty is the second's.
+    The first says which numbers make up the weight (survivors, factors, tables). The second treats each
+    tensor of these numbers as if it were a weight: the tensor is trained through both algorithms, and stored
+    as the second stores it. The second sees 0 where the first masks. λ reaches both, and means the same to
+    each as when it is used alone; the penalty is the second's.
 
-    To the second a tensor has no spatial axes, since what the first leaves of a kernel may have none: `epr`
-    then has one step a tensor and no Fourier transform, under which zeros would not stay zeros. The penalty
-    counts each number that is trained, those that the first masks or cuts off at present among them: more
-    than the stored bits.
+    For the second a tensor has no spatial axes, since the tensors that the first makes of a kernel may have
+    none. So `epr` has one step per tensor and no Fourier transform, under which zeros would not stay zeros.
+    The penalty counts every number that is trained, including those that the first currently masks or cuts
+    off: more than the stored bits.
 
     Attributes:
-      algorithms: two. Each is a registered name, built with what gin binds for it, in the scope `chain` at
-        first (`chain/pruning.value_bits = 6`); or `[name, {hyper-parameter: value}]`, which is the class with
-        these alone, whatever gin binds, its own gin file included; or an algorithm. The first is one that
-        says which numbers make up a weight (`links.Structured`), the second one that has a number for each
-        element (`links.Elementwise`).
+      algorithms: two entries. Each is a registered name, built with its gin bindings, of which those in the
+        scope `chain` take precedence (`chain/pruning.value_bits = 6`); or `[name, {hyper-parameter: value}]`,
+        built with these values alone: gin bindings, its own gin file's included, are ignored; or an
+        algorithm. The first must say which numbers make up a weight (`links.Structured`), the second must
+        have a number for each element (`links.Elementwise`).
     """
 
     algorithms: Sequence[Any] = ("pruning", "epr")
 
     def __post_init__(self):
-        given = self.algorithms
-        if not isinstance(given, (list, tuple)) or len(given) != 2:
-            raise ValueError(f"algorithms must be a list of two, got {given!r}.")
-        first, second = _build(given[0], Structured, "first"), _build(given[1], Elementwise, "second")
+        entries = self.algorithms
+        if not isinstance(entries, (list, tuple)) or len(entries) != 2:
+            raise ValueError(f"algorithms must be a list of two, got {entries!r}.")
+        first, second = _build(entries[0], Structured, "first"), _build(entries[1], Elementwise, "second")
         if not first.leads:
             raise ValueError(f"algorithms: {first!r} cannot come first as it is configured.")
         object.__setattr__(self, "algorithms", (first, second))
@@ -64,11 +64,16 @@ class Chain(Algorithm):
         return any(link.lmbda_at_once for link in self.algorithms)
 
     @property
-    def graph_decode(self) -> bool:
-        return all(link.graph_decode for link in self.algorithms)
+    def decode_ops(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for link in self.algorithms for name in link.decode_ops))
+
+    @property
+    def no_graph_decode(self) -> str | None:
+        problems = (link.no_graph_decode for link in self.algorithms)
+        return next((problem for problem in problems if problem is not None), None)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """The first's variables, with the second's in the place of those that it is to store."""
+        """Returns the first's variables, with the second's instead of those that the second stores."""
         outer = self._first.init(weight, spec, lmbda)
         settled = self._first.settle(outer, spec)
         variables = {}
@@ -76,14 +81,14 @@ class Chain(Algorithm):
             if name not in self._first.shapes(spec):
                 variables[name] = value
                 continue
-            # What the second finds besides the values (a step) is to suit what will be stored.
+            # The second's other variables (a step) must suit the values that will be stored.
             inner = self._second.init(settled[name], _part(spec, name, settled[name]), lmbda)
             variables.update(_prefixed(name, self._second.assign(inner, value, _part(spec, name, value))))
         return variables
 
     def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         changed = {}
-        # By the numbers that are trained: of those that round to 0, some are on their way.
+        # The first decides by unrounded numbers: some that round to 0 now are still moving.
         outer = self._outer(variables, spec, self._second.value)
         for name, value in self._first.update(outer, progress, spec, lmbda).items():
             if name in self._first.shapes(spec):
@@ -92,18 +97,18 @@ class Chain(Algorithm):
             else:
                 changed[name] = value
         now = {**variables, **changed}
-        # Not what the second has rounded already: of that it would choose another step.
+        # The second decides by unrounded numbers: for rounded ones it would choose another step.
         for name, (inner, part) in self._settled(now, spec, self._second.value).items():
             new = _prefixed(name, self._second.update(inner, progress, part, lmbda))
-            # Not the values themselves, of which the first may have cut some off.
+            # The values themselves stay as they are: the first may have cut some off here.
             changed.update({key: value for key, value in new.items() if value.shape == variables[key].shape})
         return changed
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         return self._first.project(self._outer(variables, spec), spec)
 
-    def penalty(self, variables: Tensors, spec: WeightSpec) -> Optional[tf.Tensor]:
-        """The second's, over all of its tensors; None where it has none."""
+    def penalty(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor | None:
+        """Returns the second's penalty, over all of its tensors; None where it has none."""
         if not self.has_penalty:
             return None
         parts = {name: _part(spec, name, shape=shape) for name, shape in self._first.shapes(spec).items()}
@@ -111,9 +116,9 @@ class Chain(Algorithm):
         return tf.add_n(penalties)
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """What the second stores of each tensor (`weight__code`), and the shape of one that has another.
+        """Returns the second's code of each tensor (`weight__code`), and any shape that is not the weight's.
 
-        A shape is that of a tensor without elements: in a graph only shapes are known.
+        A shape is stored as the shape of a tensor without elements: in a graph only shapes are known.
         """
         encoded = {}
         for name, (inner, part) in self._settled(variables, spec).items():
@@ -152,32 +157,32 @@ class Chain(Algorithm):
         return self.algorithms[1]
 
     def _outer(
-        self, variables: Tensors, spec: WeightSpec, of: Optional[Callable[..., tf.Tensor]] = None
+        self, variables: Tensors, spec: WeightSpec, function: Callable[..., tf.Tensor] | None = None
     ) -> dict[str, tf.Tensor]:
-        """The first's variables, by the second's projection or another function `of` its variables."""
-        function = of or self._second.project
+        """Returns the first's variables; `function` (by default `project`) makes them of the second's."""
+        make: Any = function or self._second.project
         outer = {name: value for name, value in variables.items() if _SEPARATOR not in name}
         for name, shape in self._first.shapes(spec).items():
-            outer[name] = function(_inner(variables, name), _part(spec, name, shape=shape))
+            outer[name] = make(_inner(variables, name), _part(spec, name, shape=shape))
         return outer
 
     def _settled(
-        self, variables: Tensors, spec: WeightSpec, of: Optional[Callable[..., tf.Tensor]] = None
+        self, variables: Tensors, spec: WeightSpec, function: Callable[..., tf.Tensor] | None = None
     ) -> dict[str, Any]:
-        """What there is to store, by name: the second's variables and the tensor's spec; see `_outer`."""
+        """Returns, by name, the second's variables to store and the tensor's spec; see `_outer`."""
         parts = {}
-        for name, value in self._first.settle(self._outer(variables, spec, of), spec).items():
+        for name, value in self._first.settle(self._outer(variables, spec, function), spec).items():
             part = _part(spec, name, value)
             parts[name] = self._second.assign(_inner(variables, name), value, part), part
         return parts
 
     def _stored(self, encoded: Tensors, spec: WeightSpec) -> tuple[dict[str, Any], dict[str, tf.Tensor]]:
-        """By name what the second has stored, and the tensor's spec; and the first's settled variables."""
+        """Returns the result of `_parts`, and the first's settled variables decoded from it."""
         stored = self._parts(encoded, spec)
         return stored, {name: self._second.decode(tensors, part) for name, (tensors, part) in stored.items()}
 
     def _parts(self, encoded: Tensors, spec: WeightSpec) -> dict[str, Any]:
-        """By name what the second has stored, and the tensor's spec."""
+        """Returns, by name, the tensors that the second has stored and the spec of the decoded tensor."""
         stored, shapes = {}, self._first.shapes(spec)
         foreign = [name for name in encoded if name.partition(_SEPARATOR)[0] not in shapes]
         if foreign:
@@ -195,32 +200,30 @@ class Chain(Algorithm):
 
 
 def _build(link: Any, kind: type, place: str) -> Any:
-    """The algorithm that a link names or is, which must be of a kind."""
-    given: Mapping[str, Any] = {}
+    """Returns the algorithm that `link` names or is; it must be a `kind`."""
+    parameters: Mapping[str, Any] = {}
     if isinstance(link, (list, tuple)) and len(link) == 2 and isinstance(link[1], Mapping):
-        name, given = link
+        name, parameters = link
     else:
         name = link
     if not isinstance(name, (str, Algorithm)):
         raise ValueError(f"algorithms: a name, or [name, hyper-parameters], is expected, got {link!r}.")
     cls = algorithms.get(name) if isinstance(name, str) else type(name)
-    if not issubclass(cls, kind):  # before it is built: a chain in a chain would build chains for ever
+    if not issubclass(cls, kind):  # before it is built: a chain in a chain would build chains forever
         raise ValueError(f"algorithms: {cls.name!r} cannot come {place}: {_fitting(kind)} can.")
     if isinstance(name, Algorithm):
         return name
     known = [field.name for field in dataclasses.fields(cls)]
-    for parameter in given:
+    for parameter in parameters:
         if parameter not in known:
-            near = near_misses(parameter, known) or known
-            raise ValueError(f"algorithms: {name!r} has no {parameter!r}; did you mean {' or '.join(near)}?")
+            raise ValueError(f"algorithms: {name!r} has no {parameter!r} ({alternatives(parameter, known)}).")
     try:
         if link is not name:
-            return cls(**given)
+            return cls(**parameters)
         with gin.config_scope("chain"):
             return algorithms.build(name)
     except (TypeError, ValueError) as error:
-        message = str(error).partition("\n  In call to")[0].strip()  # gin's account of where
-        raise ValueError(f"algorithms: {name!r}: {message}") from error
+        raise ValueError(f"algorithms: {name!r}: {without_gin_trail(error)}") from error
 
 
 def _fitting(kind: type) -> str:
@@ -228,12 +231,12 @@ def _fitting(kind: type) -> str:
 
 
 def _part(
-    spec: WeightSpec, name: str, value: Optional[tf.Tensor] = None, shape: Sequence[int] = ()
+    spec: WeightSpec, name: str, value: tf.Tensor | None = None, shape: Sequence[int] = ()
 ) -> WeightSpec:
-    """What is known of a tensor of the first's, given itself or its shape."""
+    """Returns the spec of one of the first's tensors, given the tensor or its shape."""
     if value is not None:
         shape = _shape(value)
-    role = "kernel" if spec.role == "depthwise_kernel" else spec.role  # that has spatial axes
+    role = "kernel" if spec.role == "depthwise_kernel" else spec.role  # a depthwise kernel has spatial axes
     return dataclasses.replace(spec, path=f"{spec.path}/{name}", shape=tuple(shape), spatial=0, role=role)
 
 
@@ -246,6 +249,6 @@ def _prefixed(name: str, tensors: Tensors) -> dict[str, tf.Tensor]:
 
 
 def _inner(tensors: Tensors, name: str) -> dict[str, tf.Tensor]:
-    """What `_prefixed` was given."""
+    """Undoes `_prefixed` for the tensors of `name`."""
     start = f"{name}{_SEPARATOR}"
     return {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}

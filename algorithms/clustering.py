@@ -1,8 +1,8 @@
-"""Weights that share the values of a codebook.
+"""Makes the weights of a tensor share the values of a codebook.
 
 S. Han, H. Mao, W. J. Dally, "Deep Compression", ICLR 2016 (§3): k-means from linearly spaced centroids, one
-codebook a layer, fine-tuned by the sum of its weights' gradients. TensorFlow Model Optimization's weight
-clustering also lets the weights move on and assigns them anew.
+codebook per layer, fine-tuned by the sum of its weights' gradients. TensorFlow Model Optimization's weight
+clustering also lets the weights keep moving, and assigns them again.
 
 For a λ the codebook is found by entropy-constrained k-means (P. Chou, T. Lookabaugh, R. Gray,
 "Entropy-constrained vector quantization", IEEE Trans. ASSP, 1989), in which rare values lose to common ones.
@@ -20,10 +20,11 @@ from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from .arguments import check_finite, check_flag, check_integer, check_number
 from .distortion import Sensitive
+from .rounding import straight_through
 
 _BINS = 4096
 _ITERATIONS = 100
-_OFF = -1  # in the place of an index: the weights are not clustered yet
+_OFF = -1  # used instead of an index while the weights are not clustered
 
 
 @algorithms.register("clustering")
@@ -32,13 +33,14 @@ class Clustering(Sensitive):
     """K-means codebook, shared by the weights of a tensor, trained or refit; indices entropy coded.
 
     λ weighs bits per weight (of the indices' entropy) against `sensitivity` times the relative squared error
-    of a weight tensor, so it decides how many of the `clusters` are used. At 0 it is plain k-means.
+    of a weight tensor, so it decides how many of the `clusters` are used. λ = 0 gives plain k-means.
 
     Attributes:
-      clusters: the most entries of a codebook.
-      start: the fraction of a training from which weights are clustered; 1 is post training.
-      refit: from then on, whether the codebook is found anew from weights that move on with the gradient
-        that passes straight through; otherwise it is trained itself, each weight keeping its entry.
+      clusters: the largest number of entries in a codebook.
+      start: the fraction of training from which weights are clustered; 1 clusters after training.
+      refit: if True, the weights keep moving, by the gradient that passes straight through, and from `start`
+        on the codebook is found again from them. If False, the codebook itself is trained, and each weight
+        keeps its entry.
     """
 
     clusters: int = 64
@@ -52,7 +54,7 @@ class Clustering(Sensitive):
         check_flag("refit", self.refit)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """`weight`; `codebook`, float32 [clusters]; `index`, int16 of the weight's shape."""
+        """Returns `weight`; `codebook`, float32 [clusters]; `index`, int16 of the weight's shape."""
         return {"weight": weight, **self._fit(weight, spec, lmbda)}
 
     def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
@@ -71,10 +73,12 @@ class Clustering(Sensitive):
         return tf.where(index == _OFF, weight, _through_both(shared, weight))
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """`codebook`, bfloat16 [entries in use], the commonest first; the indices' code (`encode_integers`).
+        """Returns `codebook`, bfloat16 [used entries], commonest first, and the indices' code.
+
+        The code has the parts that `encode_integers` names.
 
         Raises:
-          ValueError: where training was left before the weights were clustered.
+          ValueError: where training stopped before the weights were clustered.
         """
         index = np.ravel(variables["index"].numpy())
         if np.any(index == _OFF):
@@ -120,20 +124,20 @@ class Clustering(Sensitive):
 
 
 def cluster(values: np.ndarray, clusters: int, price: float) -> tuple[np.ndarray, np.ndarray]:
-    """Entropy-constrained k-means in one dimension, on a histogram.
+    """Computes entropy-constrained k-means in one dimension, on a histogram.
 
-    Minimises the mean of (x−c)²/E[x²] − price·log2 p(c) over each x's codeword c of frequency p(c).
+    Minimises the mean over x of (x−c)²/E[x²] − price·log2 p(c), with c the codeword of x, p(c) its frequency.
 
     Args:
       values: finite floats, any shape.
-      clusters: how many codewords to begin with, evenly spaced from the least to the largest value.
-      price: of a bit.
+      clusters: number of codewords at the beginning, evenly spaced from the smallest to the largest value.
+      price: cost of a bit.
 
     Returns:
-      Codebook, float32 [clusters] with unused entries, and indices of the shape of `values`.
+      The codebook, float32 [clusters], unused entries included, and indices of the shape of `values`.
     """
     least, most = (values.min(), values.max()) if values.size else (0.0, 0.0)
-    if float(most) - float(least) > np.finfo(np.float32).max:  # the range from end to end
+    if float(most) - float(least) > np.finfo(np.float32).max:  # the range overflows float32
         values = values.astype(np.float64)
         least, most = values.min(), values.max()
     codebook = np.linspace(least, most, clusters)
@@ -156,20 +160,19 @@ def cluster(values: np.ndarray, clusters: int, price: float) -> tuple[np.ndarray
         codebook = np.where(members > 0, totals / np.maximum(members, 1), codebook)
         if price > 0:
             with np.errstate(divide="ignore"):
-                bits = -np.log2(members / values.size)  # infinite where there are no members: none will join
+                bits = -np.log2(members / values.size)  # infinite for an empty cluster: nothing will join it
     of_bin = np.zeros(_BINS, np.int64)
     of_bin[inside] = assigned
     return codebook.astype(np.float32), of_bin[bins]
 
 
-@tf.custom_gradient
-def _stored_precision(codebook: tf.Tensor) -> Any:
-    """Rounded as it is stored, with the gradient straight through."""
-    return tf.cast(tf.cast(codebook, tf.bfloat16), tf.float32), lambda upstream: upstream
+def _stored_precision(codebook: tf.Tensor) -> tf.Tensor:
+    """Rounds a codebook to the precision that is stored; the gradient passes straight through."""
+    return straight_through(codebook, tf.cast(tf.cast(codebook, tf.bfloat16), tf.float32))
 
 
 @tf.custom_gradient
 def _through_both(shared: tf.Tensor, weight: tf.Tensor) -> Any:
-    """`shared`; the gradient goes to the codebook, and straight through to the weight."""
+    """Returns `shared`; the gradient goes to the codebook, and straight through to the weight."""
     del weight
     return tf.identity(shared), lambda upstream: (upstream, upstream)

@@ -1,33 +1,33 @@
-"""Elementwise work over a weight and sums of it, compiled into few passes."""
+"""Compiles elementwise work over a weight, and sums of it, into few passes."""
 
 from __future__ import annotations
 
 import functools
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any, Callable, Optional
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-# Elements from which XLA pays for its compilation, a tenth of a second a shape and function.
+# From this many elements on, XLA is worth its compilation: a tenth of a second per shape and function.
 _WORTH_COMPILING = 2**14
-# Elements from which sums in slices pay for theirs, which takes a second.
+# From this many elements on, sums in slices are worth their compilation, which takes a second.
 _WORTH_SLICING = 2**18
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of tensors with static shapes by XLA, once for each combination of shapes.
 
-    Where all tensors are small the function is called as it is: a network has many small weights, of
-    different shapes. One `tf.function` a combination, rather than one that is traced again and again:
-    that is what TensorFlow warns of, and here the shapes are as many as the model has different weights.
+    Where all tensors are small, the function is called uncompiled: a network has many small weights, of
+    different shapes. Each combination gets its own `tf.function`. TensorFlow warns of a single one that is
+    traced again and again, but here that is normal: there is a shape for each different weight of a model.
     """
 
     @functools.cache
     def for_signature(*signature: Any) -> Callable[..., Any]:
         del signature
-        # A partial, since TensorFlow counts retracings by the code of what it compiles.
+        # A partial, since TensorFlow counts retracings by the code of the function that it compiles.
         return tf.function(functools.partial(function), jit_compile=True, autograph=False)
 
     @functools.wraps(function)
@@ -48,19 +48,19 @@ _SIDE_BY_SIDE = 8
 
 def row_sums(
     *arrays: tf.Tensor,
-    of: Optional[Callable[..., tf.Tensor]] = None,
-    of_log: Optional[Callable[..., tf.Tensor]] = None,
+    of: Callable[..., tf.Tensor] | None = None,
+    of_log: Callable[..., tf.Tensor] | None = None,
 ) -> tf.Tensor:
-    """Σ of(x) + log of_log(x) over axis 1 of float32 [rows, n] tensors: float32 [rows, 1].
+    """Computes Σ of(x) + log of_log(x) over axis 1 of float32 [rows, n] tensors: float32 [rows, 1].
 
     For use in a `compiled` function. A plain sum waits for each addition before the next; here a few
     slices of the axis are added up side by side, which vectorises: 2 to 4 times as fast for large weights.
 
     Args:
-      *arrays: of one shape.
+      *arrays: tensors of one shape.
       of: an elementwise function of them.
-      of_log: as `of`, with values from 1 to 2^31: four are multiplied, which float32 can hold, before the
-        logarithm is taken of the product.
+      of_log: like `of`, with values from 1 to 2^31: the logarithm is taken of products of four values, which
+        float32 can hold.
     """
     if _size(arrays[0]) < _WORTH_SLICING:
         return _sum([arrays], of, of_log)
@@ -71,11 +71,11 @@ def row_sums(
 
 
 def fast_log(values: tf.Tensor) -> tf.Tensor:
-    """log of float32 values from 1 to 2^31, to 2 units in the last place; for use in a `compiled` function.
+    """Computes log of float32 values from 1 to 2^31, to 2 units in the last place.
 
-    Twice as fast as XLA's, which must answer for 0, denormals, infinity and NaN as well; a NaN or an infinity
-    gives a finite number here. The polynomial is that of Cephes' `logf` (S. L. Moshier, 1989). Small tensors
-    get TensorFlow's logarithm.
+    For use in a `compiled` function. It is twice as fast as XLA's logarithm, which must also handle 0,
+    denormals, infinity and NaN; here a NaN or an infinity gives a finite number. The polynomial is that of
+    Cephes' `logf` (S. L. Moshier, 1989). Small tensors get TensorFlow's logarithm.
     """
     if _size(values) * _SIDE_BY_SIDE < _WORTH_SLICING:
         return tf.math.log(values)
@@ -101,8 +101,8 @@ _LOGF = (
 
 def _sum(
     slices: Sequence[Sequence[tf.Tensor]],
-    of: Optional[Callable[..., tf.Tensor]],
-    of_log: Optional[Callable[..., tf.Tensor]],
+    of: Callable[..., tf.Tensor] | None,
+    of_log: Callable[..., tf.Tensor] | None,
 ) -> tf.Tensor:
     terms = [of(*s) for s in slices] if of else []
     if of_log:

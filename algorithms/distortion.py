@@ -1,4 +1,4 @@
-"""What λ weighs bits against where there is no loss to go by."""
+"""Defines the distortion that λ weighs bits against where no training loss is available."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from .arguments import check_number
 
 @dataclasses.dataclass(frozen=True)
 class Sensitive(Algorithm):
-    """Base of algorithms that choose from the weights alone: they minimise
+    """Base of algorithms that choose by the weights alone, without a loss.
+
+    They minimise
 
         sensitivity · ‖w−ŵ‖²/‖w‖² + λ · bits/elements
 
-    for each weight w and what is stored of it, ŵ. The first term stands in for the loss, of which the bits'
-    term has the same weight as in training: one grid of λ does for both.
+    for each weight w and its stored value ŵ. The first term stands in for the loss. The second counts as much
+    as in training, so one grid of λ serves both.
 
     Attributes:
-      sensitivity: by how much, in units of the loss (nats), losing all of a weight is taken to hurt.
+      sensitivity: the assumed rise of the loss (in nats) when all of a weight is lost.
     """
 
     sensitivity: float = 10.0

@@ -1,4 +1,4 @@
-"""Entropy Penalized Reparameterization, with a learned probability model for each weight.
+"""Implements Entropy Penalized Reparameterization, with a learned probability model for each weight.
 
 D. Oktay, J. Ballé, S. Singh, A. Shrivastava, "Scalable Model Compression by Entropy Penalized
 Reparameterization", ICLR 2020 (arXiv 1906.06624).
@@ -7,15 +7,15 @@ From the paper: latents with learned steps, a Fourier transform for convolutions
 rounding in the forward pass, and a rate that is the code length of latents with additive uniform noise
 under a probability model learned along with them (§3, eq. 4 and 5).
 
-Our reading of three things:
+Three things are our own reading:
 
 - The probability model is a density of the noisy latent that is flat where a value rounds to 0 and falls
-  off as a power of the distance beyond: two learned parameters, α and β, where the paper takes the
-  nonparametric model of Ballé et al. 2018. It costs a training step little.
+  off as a power of the distance beyond. It has two learned parameters, α and β; the paper uses the
+  nonparametric model of Ballé et al. 2018 instead. Ours costs little per training step.
 - The noise is not drawn but integrated out, which this density allows in closed form: the same
   expected rate, with no variance in its gradient.
-- A group is a weight tensor, and the receiver gets a table of its integers' own frequencies rather than
-  of the density's: as short, and it codes them better.
+- A group is a weight tensor. The receiver gets a table of the integers' own frequencies instead of the
+  density's: it is as short, and codes them better.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class EPR(Quantized):
 
     Attributes:
       log_step_multiplier: as in `Quantized`. On LeNet300-100 steps that learn 10 times faster than the
-        weights gave a fifth less bytes at the same accuracy than steps that learn as fast.
-      prior_multiplier: how many times faster than the weights the prior's parameters learn; as
-        `log_step_multiplier`.
+        weights gave a fifth fewer bytes, at the same accuracy, than steps that learn as fast.
+      prior_multiplier: how many times faster than the weights the prior's parameters learn; works
+        like `log_step_multiplier`.
     """
 
     penalty_in_bits = True
@@ -57,14 +57,14 @@ class EPR(Quantized):
         check_number("prior_multiplier", self.prior_multiplier, 0, 1e4, above=True)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """Also `prior`, float32 [2]: log α, in steps, and log(β−1)."""
+        """Returns also `prior`, float32 [2]: log α (α in steps) and log(β−1), over `prior_multiplier`."""
         variables = super().init(weight, spec, lmbda)
         spread = tf.reduce_sum(tf.abs(variables["latent"] / self.step(variables))) / max(1, spec.size)
         alpha = tf.math.log(tf.clip_by_value(spread, 0.1, 100.0))
         return {**variables, "prior": tf.stack([alpha, 0.0]) / self.prior_multiplier}
 
     def penalty(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
-        """Σ E[−log2 p(φ/Δ + u)], u uniform on [−1/2, 1/2): bits."""
+        """Computes Σ E[−log2 p(φ/Δ + u)], in bits, with u uniform on [−1/2, 1/2)."""
         inverse = 1.0 / self.step(variables)
         prior = tf.exp(variables["prior"] * self.prior_multiplier)
         alpha, excess = prior[0], prior[1]
@@ -73,16 +73,16 @@ class EPR(Quantized):
         return nats / math.log(2.0)
 
     def encode_integers(self, values: tf.Tensor) -> Tensors:
-        """Range coded with its table, or gamma coded without one where that is shorter (small weights)."""
+        """Returns a range code with its table, or a gamma code where that is shorter (small weights)."""
         return encode_integers(values)
 
 
 @tf.custom_gradient
 def expected_log_distance(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tensor) -> Any:
-    """Σ E log(1 + max(|x+u| − 1/2, 0)/α) over x = latent·inverse, with u uniform on [−1/2, 1/2).
+    """Computes Σ E log(1 + max(|x+u| − 1/2, 0)/α) over x = latent·inverse, with u uniform on [−1/2, 1/2).
 
-    The density p(y) ∝ (1 + max(|y| − 1/2, 0)/α)^−β has the integral 1 + 2α/(β−1), so that −log p is β times
-    this logarithm plus the logarithm of that. With G(t) = ∫₀ᵗ log(1+s/α) ds = (t+α)·log(1+t/α) − t the
+    The density p(y) ∝ (1 + max(|y| − 1/2, 0)/α)^−β has the integral 1 + 2α/(β−1), so −log p is β times
+    this logarithm plus the integral's logarithm. With G(t) = ∫₀ᵗ log(1+s/α) ds = (t+α)·log(1+t/α) − t the
     expectation is G(|x|) − G(max(|x|−1, 0)).
 
     Args:
@@ -105,7 +105,7 @@ def expected_log_distance(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tenso
 
 @compiled
 def _sums(latent: tf.Tensor, inverse: tf.Tensor, alpha: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Σ d·dE/dd over each row, Σ dE/dα and Σ log(1+i/α), with d = |x| and i = max(d−1, 0).
+    """Computes Σ d·dE/dd over each row, Σ dE/dα and Σ log(1+i/α), with d = |x| and i = max(d−1, 0).
 
     E(d) = G(d) − G(i), so dE/dd = log r with r = (d+α)/(i+α), and, from dG(t)/dα = log(1+t/α) − t/α,
     dE/dα = log r − (d−i)/α. E(d) = d·dE/dd + α·dE/dα + (d−i)·log(1+i/α); where that logarithm is not 0,

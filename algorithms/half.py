@@ -1,14 +1,14 @@
-"""A cast to 16 bits: the baseline that everyone forgets."""
+"""Casts weights to 16 bits, a baseline that is often forgotten."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import tensorflow as tf
 
 from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from .links import Elementwise, whole_value
+from .rounding import straight_through
 
 _DTYPES = ("float16", "bfloat16")
 
@@ -18,7 +18,7 @@ _DTYPES = ("float16", "bfloat16")
 class Half(Elementwise):
     """Post-training cast to float16 or bfloat16: 2 bytes a weight.
 
-    λ means nothing to it. Training sees the rounded weights, with the gradient straight through.
+    λ has no effect. Training sees the rounded weights; the gradient passes straight through.
 
     Attributes:
       dtype: `float16` (11 bits of precision, up to 65,504) or `bfloat16` (8 bits, the range of float32).
@@ -34,10 +34,10 @@ class Half(Elementwise):
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         weight = variables["weight"]
-        return _straight_through(weight, tf.cast(tf.cast(weight, self.dtype), spec.dtype))
+        return straight_through(weight, tf.cast(tf.cast(weight, self.dtype), spec.dtype))
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """`value`, 16-bit floats of the weight's shape.
+        """Returns `value`, 16-bit floats of the weight's shape.
 
         Raises:
           ValueError: where a finite weight is beyond the dtype's range.
@@ -50,8 +50,3 @@ class Half(Elementwise):
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         return tf.cast(whole_value(encoded, spec, self.dtype), spec.dtype)
-
-
-@tf.custom_gradient
-def _straight_through(weight: tf.Tensor, rounded: tf.Tensor) -> Any:
-    return tf.identity(rounded), lambda upstream: (upstream, None)

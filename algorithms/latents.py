@@ -1,16 +1,16 @@
-"""Reparameterisation that `power_law` and `epr` share: a transform, learned steps, rounding.
+"""Implements the reparameterisation that `power_law` and `epr` share: transform, learned steps, rounding.
 
 A weight θ is stored as integers q and steps Δ: θ = T(q·Δ), where T is the identity for dense weights
 (one step) and the inverse of an orthonormal real Fourier transform over the spatial axes of a
 convolution's kernel (a step per frequency). Training keeps real-valued latents φ, with q = round(φ/Δ)
 in the forward pass and the straight-through gradient in the backward pass (Oktay et al. 2020, §3).
 
-Latents have shape [frequencies, rest], where `rest` is all axes but the spatial ones and there is
-one "frequency" for a weight that is not transformed. Steps are [frequencies, 1].
+Latents have shape [frequencies, rest], where `rest` is all axes but the spatial ones. A weight that is
+not transformed has one "frequency". Steps are [frequencies, 1].
 
-The elementwise work is compiled by XLA into a single pass over the weights each way: as separate
-TensorFlow operations it would cost more than a small network's own step. What decides the stored
-integers, a product and a rounding, is exact in IEEE arithmetic and so the same compiled or not.
+XLA compiles the elementwise work into a single pass over the weights each way: as separate TensorFlow
+operations it would cost more than a small network's own step. A product and a rounding decide the stored
+integers; both are exact in IEEE arithmetic, and so the same compiled or not.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from ..framework.entropy import decode_integers, unpack_integers
 from .arguments import check_finite, check_number
 from .compiled import compiled, row_sums
 from .links import Elementwise
+from .rounding import straight_through
 
 
 def frequencies(spec: WeightSpec) -> int:
-    """Number of steps: one for each frequency of a convolution's kernel, otherwise one."""
+    """Returns the number of steps: one for each frequency of a convolution's kernel, otherwise one."""
     return int(np.prod(spec.shape[: spec.spatial], dtype=np.int64))
 
 
 @functools.cache
 def real_dft(size: int) -> np.ndarray:
-    """Orthonormal real DFT, float64 [size, size]: a row a basis function, cosines and sines by frequency."""
+    """Returns the orthonormal real DFT, float64 [size, size]; rows are cosines and sines by frequency."""
     position = np.arange(size)
     rows = [np.full(size, 1 / np.sqrt(size))]
     for k in range(1, size):
@@ -48,18 +49,18 @@ def real_dft(size: int) -> np.ndarray:
 
 @functools.cache
 def _basis(sizes: tuple[int, ...]) -> np.ndarray:
-    """The separable transform over several spatial axes: float32 [frequencies, positions]."""
+    """Returns the separable transform over several spatial axes, float32 [frequencies, positions]."""
     return functools.reduce(np.kron, [real_dft(size) for size in sizes]).astype(np.float32)
 
 
 def to_latent(weight: tf.Tensor, spec: WeightSpec) -> tf.Tensor:
-    """Latents, float32 [frequencies, rest], of a weight of shape `spec.shape`."""
+    """Returns the latents, float32 [frequencies, rest], of a weight of shape `spec.shape`."""
     rows = tf.reshape(tf.cast(weight, tf.float32), [frequencies(spec), -1])
     return tf.matmul(_basis(spec.shape[: spec.spatial]), rows) if _transformed(spec) else rows
 
 
 def from_latent(latent: tf.Tensor, spec: WeightSpec) -> tf.Tensor:
-    """The weight, of shape `spec.shape` and dtype `spec.dtype`, of latents [frequencies, rest]."""
+    """Returns the weight, of shape `spec.shape` and dtype `spec.dtype`, of latents [frequencies, rest]."""
     if _transformed(spec):
         latent = tf.matmul(_basis(spec.shape[: spec.spatial]), latent, transpose_a=True)
     return tf.cast(tf.reshape(latent, spec.shape), spec.dtype)
@@ -70,14 +71,14 @@ def _transformed(spec: WeightSpec) -> bool:
 
 
 def half_precision(value: tf.Tensor) -> tf.Tensor:
-    """`value` as float16 would store it, in float32; the gradient passes straight through."""
+    """Rounds `value` to float16's precision, in float32; the gradient passes straight through."""
     stored = tf.cast(tf.cast(value, tf.float16), tf.float32)
-    return value + tf.stop_gradient(stored - value) if value.dtype == tf.float32 else stored
+    return straight_through(value, stored) if value.dtype == tf.float32 else stored
 
 
 @tf.custom_gradient
 def quantize(latent: tf.Tensor, step: tf.Tensor) -> Any:
-    """round(latent/step)·step, with gradients as if the rounding were not there.
+    """Computes round(latent/step)·step; the rounding's gradient passes straight through.
 
     Args:
       latent: float32 [frequencies, rest].
@@ -109,12 +110,12 @@ def _step_gradient(upstream: tf.Tensor, latent: tf.Tensor, inverse: tf.Tensor) -
 
 
 def integers(latent: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    """The stored integers round(latent/step), int32 [frequencies, rest].
+    """Returns the stored integers round(latent/step), int32 [frequencies, rest].
 
     Raises:
       ValueError: when a latent is not finite or a quotient is beyond 31 bits.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # which the next line finds
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below finds these
         scaled = np.rint(latent.numpy() * (1.0 / step).numpy())
     if scaled.size and not -(2.0**31) < scaled.min() <= scaled.max() < 2.0**31:  # false for NaN, too
         raise ValueError(
@@ -133,7 +134,7 @@ class Quantized(Elementwise):
         transform, for convolutions).
       log_step_multiplier: how many times faster than the weights the logarithms of the steps learn. The
         variable holds log Δ divided by it, so that any optimizer whose updates do not depend on a
-        gradient's scale (Adam) moves log Δ by as many times the learning rate.
+        gradient's scale (Adam) moves log Δ by that many times the learning rate.
     """
 
     trains = True
@@ -142,11 +143,11 @@ class Quantized(Elementwise):
     log_step_multiplier: float = 1.0
 
     def __post_init__(self):
-        check_number("log_step", self.log_step, -12, 10)  # finer, and float32 would not hold the integers
+        check_number("log_step", self.log_step, -12, 10)  # float32 could not hold the integers of finer ones
         check_number("log_step_multiplier", self.log_step_multiplier, 0, 1e4, above=True)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """`latent`, float32 [frequencies, rest], and `log_step`, float32 [frequencies, 1]."""
+        """Returns `latent`, float32 [frequencies, rest], and `log_step`, float32 [frequencies, 1]."""
         check_finite(weight.numpy(), spec.path)
         log_step = tf.fill([frequencies(spec), 1], self.log_step / self.log_step_multiplier)
         return {"latent": to_latent(weight, spec), "log_step": log_step}
@@ -158,14 +159,14 @@ class Quantized(Elementwise):
         return {**variables, "latent": to_latent(weight, spec)}
 
     def step(self, variables: Tensors) -> tf.Tensor:
-        """Δ, float32 [frequencies, 1], rounded as the half-precision log Δ that is stored."""
+        """Returns Δ, float32 [frequencies, 1], of log Δ in the half precision that is stored."""
         return tf.exp(half_precision(variables["log_step"] * self.log_step_multiplier))
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         return from_latent(quantize(variables["latent"], self.step(variables)), spec)
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """The integers' code, as `encode_integers` names its parts, and `log_step`, float16 [frequencies]."""
+        """Returns the integers' code (see `encode_integers`), and `log_step`, float16 [frequencies]."""
         log_step = tf.cast(variables["log_step"] * self.log_step_multiplier, tf.float16)
         values = integers(variables["latent"], self.step(variables))
         return {**self.encode_integers(values), "log_step": tf.reshape(log_step, [-1])}
@@ -174,7 +175,7 @@ class Quantized(Elementwise):
         return from_latent(self._stored_latent(encoded, spec), spec)
 
     def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
-        """`integers` [frequencies, rest], int8, int16 or int32, and `log_step`."""
+        """Returns `integers` [frequencies, rest], int8, int16 or int32, and `log_step`."""
         return unpack_integers(encoded, self._shape(encoded, spec))
 
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
@@ -197,12 +198,12 @@ class Quantized(Elementwise):
         return tf.cast(values, tf.float32) * step
 
     def _shape(self, encoded: Tensors, spec: WeightSpec) -> tuple[int, int]:
-        """Of the integers, if there are as many steps as there should be."""
+        """Returns the integers' shape; raises ValueError for a wrong number of steps."""
         rows = frequencies(spec)
         if encoded["log_step"].shape != (rows,):
             raise ValueError(f"{spec.path}: {rows} steps expected, got shape {encoded['log_step'].shape}.")
         return rows, spec.size // rows if rows else 0
 
     def encode_integers(self, values: tf.Tensor) -> Tensors:
-        """Codes int32 [frequencies, rest], as `entropy.decode_integers` decodes them."""
+        """Encodes integers, int32 [frequencies, rest], for `entropy.decode_integers`."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What an algorithm offers beyond `Algorithm` to be a link of a `chain`."""
+"""Defines what an algorithm needs beyond `Algorithm` to be a link of a `chain`."""
 
 from __future__ import annotations
 
@@ -8,56 +8,56 @@ from ..framework.algorithm import Algorithm, Tensors, WeightSpec
 
 
 class Structured(Algorithm):
-    """May stand before another: it says which numbers make up the weight, the next how they are stored."""
+    """Says which numbers make up a weight; may come first in a chain, whose second algorithm stores them."""
 
     @property
     def leads(self) -> bool:
-        """Whether it can stand before another as it is configured."""
+        """True if the algorithm can come first in a chain as it is configured."""
         return True
 
     def shapes(self, spec: WeightSpec) -> dict[str, tuple[int, ...]]:
-        """The float variables that `settle` gives, by name, with the shapes that they have in training."""
+        """Returns the training shapes of the float variables that `settle` gives, by name."""
         raise NotImplementedError(f"{type(self).__name__} does not implement shapes(spec)")
 
     def settle(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """The fewest values that project onto the same weight, bit for bit: what is masked is 0 or cut off.
+        """Returns the fewest values that project onto the same weight, bit for bit.
 
-        Only first axes get shorter. `project` takes what this returns, and it is all that the next algorithm
-        stores.
+        Masked values are 0 or cut off; only first axes get shorter. `project` accepts the result, and the
+        next algorithm stores nothing else.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement settle(variables, spec)")
 
     def resume(self, settled: Tensors, spec: WeightSpec) -> Tensors:
-        """Training variables that settle to `settled`."""
+        """Returns training variables that settle to `settled`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement resume(settled, spec)")
 
 
 class Elementwise(Algorithm):
-    """May stand after another: it has a number of its own for each element of the weight."""
+    """Keeps a number for each element of a weight; may come second in a chain."""
 
     def value(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
-        """These numbers as they are trained, before any rounding, by which to choose a mask or a rank."""
+        """Returns these numbers as they are trained, before any rounding, for choosing a mask or a rank."""
         del spec
         return variables["weight"]
 
     def assign(self, variables: Tensors, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
-        """The same variables, but for `weight`: what they have learned besides (steps, priors) stays.
+        """Returns the variables with the numbers of `weight`; other learned variables (steps, priors) stay.
 
-        They project onto it bit for bit, if it is a value that they can project onto, or one with some of its
-        elements set to 0. Its first axis may have another length than before.
+        They project onto `weight` bit for bit if it is a value that they can project onto, or such a value
+        with some elements set to 0. The first axis of `weight` may have another length than before.
         """
         del spec
         return {**variables, "weight": weight}
 
 
 def whole_value(encoded: Tensors, spec: WeightSpec, dtype: str) -> tf.Tensor:
-    """The tensor `value` of what stores a number for each element, of the weight's shape.
+    """Returns the stored tensor `value`, which has a number for each element, in the weight's shape.
 
     Raises:
-      ValueError: where there is none, or one of another shape or dtype.
+      ValueError: where there is no `value`, or it has another shape or dtype.
     """
     value = encoded.get("value")
     if value is None or value.dtype != dtype or value.shape != spec.shape:
-        held = "none" if value is None else f"{value.dtype.name} of shape {value.shape}"
-        raise ValueError(f"{spec.path}: a value, {dtype} of shape {spec.shape}, expected, got {held}.")
+        actual = "none" if value is None else f"{value.dtype.name} of shape {value.shape}"
+        raise ValueError(f"{spec.path}: a value, {dtype} of shape {spec.shape}, expected, got {actual}.")
     return value

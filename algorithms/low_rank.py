@@ -1,10 +1,9 @@
-"""Truncated singular value decomposition, trained as two factors."""
+"""Truncates the singular value decomposition of a kernel, and trains its two factors."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -18,30 +17,30 @@ from .links import Structured
 @algorithms.register("low_rank")
 @dataclasses.dataclass(frozen=True)
 class LowRank(Structured, Sensitive):
-    """Two factors for a kernel's matrix, of a rank chosen for a λ or an energy, or given; trained as such.
+    """Two trained factors of a kernel's matrix; their rank is given, or chosen by λ or by energy.
 
     The matrix W [m, n] of a kernel has its last axis as columns (of a depthwise kernel, its channels); W ≈
     LᵀR with L [r, m] and R [r, n]. With the singular values σ of W, rank r has the relative squared error
     Σ_{i>r} σᵢ²/Σ σᵢ² (Eckart and Young 1936) and costs `value_bits`·r(m+n)/mn bits per weight. λ weighs those
-    bits against `sensitivity` times that error. With `rank` or `energy` λ means nothing.
+    bits against `sensitivity` times that error. With `rank` or `energy`, λ has no effect.
 
-    Where two factors would be no smaller than the matrix, the weight is stored in full: biases are, and
-    kernels whose `rank` is too high. A rank that is chosen is at most the highest at which factors are
-    smaller, whatever is lost by it: to keep a kernel in full, keep it out by a rule.
+    Where two factors would not be smaller than the matrix, the weight is stored in full. This holds for
+    biases, and for kernels whose `rank` is too high. A chosen rank is at most the highest at which the
+    factors are smaller, even if much is lost: to keep a kernel in full, exclude it by a rule.
 
     Attributes:
-      rank: of every kernel. None: chosen.
-      energy: the share of Σ σᵢ² to keep, from which the rank follows, up to the highest that there is (see
-        above). None: it follows from λ.
-      start: the fraction of a training at which the rank is chosen; before, factors of the highest rank that
-        is smaller than the matrix are trained. Post training it is chosen at once.
-      value_bits: what a stored number is taken to cost: 32 as a float, some 6 where a chain quantises it.
+      rank: the rank of every kernel. None: it is chosen.
+      energy: the share of Σ σᵢ² to keep; the rank follows from it, up to the highest rank (see above). None:
+        the rank follows from λ.
+      start: the fraction of training at which the rank is chosen; until then, factors of the highest rank
+        (see above) are trained. Post training it is chosen at once.
+      value_bits: the assumed cost of a stored number: 32 as a float, about 6 where a chain quantises it.
     """
 
     trains = True
 
-    rank: Optional[int] = None
-    energy: Optional[float] = None
+    rank: int | None = None
+    energy: float | None = None
     start: float = 0.5
     value_bits: float = 32.0
 
@@ -57,7 +56,11 @@ class LowRank(Structured, Sensitive):
         check_number("value_bits", self.value_bits, 0, 64, above=True)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """`left`, [most, m], `right`, [most, n], of its dtype; `rank`, int32: the rows that count."""
+        """Returns the two factors and their rank, or `weight` where it is stored in full.
+
+        `left`, [most, m], and `right`, [most, n], have the weight's dtype; `rank`, int32, tells how many of
+        their rows count.
+        """
         if not self._most(spec):
             return {"weight": weight}
         return self._factors(weight, spec, lmbda)
@@ -76,7 +79,7 @@ class LowRank(Structured, Sensitive):
             return variables["weight"]
         left, right = variables["left"], variables["right"]
         if "rank" in variables:
-            # Cut, not masked: a product with fewer terms may round otherwise than one with zeros in it.
+            # Cut, not masked: a product with fewer terms may round differently from one with zeros.
             rank = tf.where(variables["rank"] > 0, variables["rank"], self._most(spec))
             left, right = left[:rank], right[:rank]
         if tf.as_dtype(spec.dtype).size < 4:
@@ -102,7 +105,7 @@ class LowRank(Structured, Sensitive):
         return {**factors, "rank": tf.constant(rank)}
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """`left`, [rank, m], and `right`, [rank, n], or `weight`; floats of the weight's dtype."""
+        """Returns `left`, [rank, m], and `right`, [rank, n], or `weight`; floats of the weight's dtype."""
         return self.settle(variables, spec)
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
@@ -118,7 +121,7 @@ class LowRank(Structured, Sensitive):
         return math.prod(spec.shape[:axes]), math.prod(spec.shape[axes:])
 
     def _most(self, spec: WeightSpec) -> int:
-        """The highest rank at which two factors are smaller than the matrix, or `rank`; 0 for none."""
+        """Returns the highest rank at which two factors are smaller than the matrix, or `rank`; else 0."""
         if len(spec.shape) < 2:
             return 0
         rows, columns = self._matrix(spec)
@@ -135,7 +138,7 @@ class LowRank(Structured, Sensitive):
         u, values, v = np.linalg.svd(
             matrix.astype(np.float64 if spec.dtype == "float64" else np.float32), False
         )
-        root = np.sqrt(values[:most, None])  # shared out evenly, so that both factors train alike
+        root = np.sqrt(values[:most, None])  # split evenly, so that both factors train alike
         return {
             "left": tf.constant(root * u.T[:most], spec.dtype),
             "right": tf.constant(root * v[:most], spec.dtype),
@@ -143,7 +146,7 @@ class LowRank(Structured, Sensitive):
         }
 
     def _choose(self, values: np.ndarray, most: int, cost: float, lmbda: float) -> int:
-        """The rank, from 1 to `most`; `cost` is of one rank, in numbers per weight."""
+        """Returns the rank, from 1 to `most`; `cost` is that of one rank, in numbers per weight."""
         energies = np.cumsum(np.square(values, dtype=np.float64))
         if self.rank is not None or energies[-1] == 0:
             return most if self.rank is not None else 1

@@ -1,4 +1,4 @@
-"""No compression: the reference row of every table."""
+"""Stores weights without compression: the reference row of every table."""
 
 from __future__ import annotations
 

@@ -1,19 +1,18 @@
-"""Lossless coding of floats: their bits in planes of bytes, exponents together, each plane coded."""
+"""Codes floats without loss: splits their bits into byte planes, exponents together, and codes each plane."""
 
 from __future__ import annotations
 
 import bz2
 import lzma
 import zlib
-from collections.abc import Sequence
-from typing import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 import zstandard
 
 _LZMA = {"format": lzma.FORMAT_RAW, "filters": [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "pb": 0}]}
-# Exponents follow no pattern but their frequencies: deflate is mostly best without its matches.
+# Exponents have no pattern beyond their frequencies: deflate is mostly best without its matches.
 _STRATEGIES = (zlib.Z_HUFFMAN_ONLY, zlib.Z_DEFAULT_STRATEGY)
 _ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": zstandard.ZstdCompressor(level=19, write_checksum=False, write_content_size=False).compress,
@@ -22,10 +21,12 @@ _ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "zlib": lambda data: min((_deflate(data, s) for s in _STRATEGIES), key=len),
 }
 CODECS = tuple(_ENCODERS)
+DECODE_OPS = ("DecodeCompressed",)
+"""TensorFlow's operations that decode planes in a graph."""
 
 
 def encode_floats(values: np.ndarray, codec: str) -> list[bytes]:
-    """The planes of floats, least significant first; a plane that no code shortens is stored as it is.
+    """Returns the planes of floats, least significant first; a plane that no code shortens stays as it is.
 
     Each number is rotated left by a bit, which puts its sign last and leaves the eight bits of a float32's or
     bfloat16's exponent in a plane of their own.
@@ -47,15 +48,15 @@ def encode_floats(values: np.ndarray, codec: str) -> list[bytes]:
 
 
 def decode_floats(planes: tf.Tensor, codec: str, size: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """The floats that `encode_floats` was given, of shape [size].
+    """Returns the floats that `encode_floats` was given, in shape [size].
 
-    In a graph only zlib is made of TensorFlow operations; the other codecs run in Python.
+    In a graph only zlib runs as TensorFlow operations; the other codecs run in Python.
 
     Args:
       planes: strings, as many as `dtype` has bytes.
       codec: as given to `encode_floats`.
-      size: how many floats there are, an int or a scalar; no more is ever decompressed.
-      dtype: of the floats.
+      size: number of floats, an integer scalar; no more is ever decompressed.
+      dtype: dtype of the floats.
 
     Raises:
       ValueError: eagerly, for planes that hold another number of floats.
@@ -90,7 +91,7 @@ def _deflate(data: bytes, strategy: int) -> bytes:
 
 
 def _inflate(data: bytes, codec: str, size: int) -> bytes:
-    """At most `size` + 1 bytes are made of what a stranger wrote."""
+    """Decodes a plane of an untrusted file; makes at most `size` + 1 bytes of it."""
     if len(data) == size:
         return data
     try:

@@ -1,6 +1,6 @@
-"""Rounding with learned steps under a power-law penalty, stored in a run-length gamma code.
+"""Rounds with learned steps under a power-law penalty, and stores integers in a run-length gamma code.
 
-The method of the notebook "Scalable model compression" of TensorFlow Compression: Entropy Penalized
+This is the method of the notebook "Scalable model compression" of TensorFlow Compression: Entropy Penalized
 Reparameterization (Oktay, Ballé, Singh, Shrivastava, ICLR 2020) with the fixed probability model of
 "Optimizing the Communication-Accuracy Trade-off in Federated Learning with Rate-Distortion Theory"
 (Mitchell, Ballé, Charles, Konečný 2022), whose code, Elias gamma, needs no tables.
@@ -26,7 +26,7 @@ class PowerLaw(Quantized):
     """Learned steps, penalty log((|x|+α)/α), run-length Elias-gamma code (TFC's notebook).
 
     λ weighs the penalty, which is in nats under an improper prior: it grows with the code's length, but
-    is no estimate of the bits.
+    does not estimate the bits.
 
     Attributes:
       alpha: the penalty's α, in steps: how near to 0 the logarithm stops falling.
@@ -39,7 +39,7 @@ class PowerLaw(Quantized):
         check_number("alpha", self.alpha, 0, 1e3, above=True)
 
     def penalty(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
-        """Σ log((|x|+α)/α) over the latents in steps, x = φ/Δ."""
+        """Computes Σ log((|x|+α)/α) over the latents in steps, x = φ/Δ."""
         return power_law_penalty(variables["latent"], self.step(variables) * self.alpha)
 
     def encode_integers(self, values: tf.Tensor) -> Tensors:
@@ -48,7 +48,7 @@ class PowerLaw(Quantized):
 
 @tf.custom_gradient
 def power_law_penalty(latent: tf.Tensor, scale: tf.Tensor) -> Any:
-    """Σ log(1 + |latent|/scale), a float32 scalar.
+    """Computes Σ log(1 + |latent|/scale), a float32 scalar.
 
     Args:
       latent: float32 [frequencies, rest].

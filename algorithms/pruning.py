@@ -1,4 +1,4 @@
-"""Magnitude pruning on a schedule.
+"""Prunes weights by their magnitude, on a schedule.
 
 M. Zhu, S. Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model compression", ICLR
 2018 workshop (arXiv 1710.01878): gradual pruning, sparsity rising as s_f·(1−(1−t)³), masked weights without
@@ -9,7 +9,6 @@ Scratch", ICLR 2021.
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -19,11 +18,11 @@ from ..framework.entropy import decode_integers, encode_integers, unpack_integer
 from .arguments import check_finite, check_number
 from .distortion import Sensitive
 from .links import Structured
-from .planes import decode_floats, encode_floats
+from .planes import DECODE_OPS, decode_floats, encode_floats
 from .sparsity import Pattern
 
 _NEARLY = 0.9
-"""Of what is to be dropped: with less, a training had too few moments for its schedule."""
+"""With less than this share of the final pruning done, training had too few updates for its schedule."""
 
 
 @algorithms.register("pruning")
@@ -31,28 +30,28 @@ _NEARLY = 0.9
 class Pruning(Structured, Sensitive):
     """Magnitude pruning on a polynomial schedule, unstructured, in blocks or N:M; survivors entropy coded.
 
-    λ decides the sparsity, where `sparsity` does not: a group of weights is worth keeping while `sensitivity`
-    times its share of ‖w‖² is more than λ times its bits per weight of the tensor, so that unstructured
-    pruning drops what is below √(λ·value_bits/sensitivity) of the root mean square.
+    λ decides the sparsity, unless `sparsity` is given. A group of weights is kept while `sensitivity` times
+    its share of ‖w‖² is more than λ times its bits per weight of the tensor. So unstructured pruning drops
+    magnitudes below √(λ·value_bits/sensitivity) times the root mean square.
 
-    The mask is entropy coded, and so are the exponents of the survivors, which stay floats; `chain` quantises
-    them. Biases and other vectors keep all of their weights.
+    The mask is entropy coded, and so are the exponents of the survivors. Survivors stay floats; `chain`
+    quantises them. Biases and other vectors keep all of their weights.
 
     Attributes:
       pattern: `unstructured`; blocks of rows × columns of the kernel's matrix, whose columns are the last
         axis, such as `4x1`; or N:M, the N largest of each M along the rows (the inputs), such as `2:4`.
-      sparsity: the fraction of a kernel's groups that is dropped in the end. None: follows from λ. N:M has
-        its own.
-      begin: the fraction of a training at which pruning begins.
-      end: the fraction at which the final sparsity is reached; from then on the survivors are fine-tuned. 1
-        for both prunes after training.
-      value_bits: what a survivor is taken to cost: 27 as a coded float, some 6 where a chain quantises it.
+      sparsity: the fraction of a kernel's groups that is dropped in the end. None: it follows from λ, or from
+        the pattern N:M.
+      begin: the fraction of training at which pruning begins.
+      end: the fraction of training at which the final sparsity is reached; from then on the survivors are
+        fine-tuned. 1 for both prunes after training.
+      value_bits: the assumed cost of a survivor: 27 as a coded float, about 6 where a chain quantises it.
     """
 
     trains = True
 
     pattern: str = "unstructured"
-    sparsity: Optional[float] = None
+    sparsity: float | None = None
     begin: float = 0.25
     end: float = 0.75
     value_bits: float = 27.0
@@ -70,8 +69,12 @@ class Pruning(Structured, Sensitive):
             raise ValueError(f"begin must be at most end, got {self.begin!r} and {self.end!r}.")
         check_number("value_bits", self.value_bits, 0, 64, above=True)
 
+    @property
+    def decode_ops(self) -> tuple[str, ...]:
+        return (*super().decode_ops, *DECODE_OPS)
+
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """`weight`; for kernels also `mask`, bool of the weight's shape.
+        """Returns `weight`; for kernels also `mask`, bool of the weight's shape.
 
         Raises:
           ValueError: for a kernel that the pattern's blocks or groups do not divide.
@@ -89,7 +92,7 @@ class Pruning(Structured, Sensitive):
             done = 0.0
         mask = self._mask(variables["weight"], spec, lmbda, 1 - (1 - min(done, 1.0)) ** 3)
         if progress == 1 and _dropped(variables["mask"]) >= _NEARLY * _dropped(mask):
-            return {}  # what is dropped now, no step would make up for
+            return {}  # no step is left to make up for weights that are dropped now
         return {"mask": mask}
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
@@ -110,7 +113,10 @@ class Pruning(Structured, Sensitive):
         return {"weight": weight, "mask": bits != 0}  # a −0 is a survivor
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """`planes` of the survivors (`encode_floats`); for kernels the mask's code (`encode_integers`)."""
+        """Returns `planes` of the survivors, and for kernels the mask's code.
+
+        See `encode_floats` and `encode_integers`.
+        """
         weight, mask = variables["weight"].numpy(), variables.get("mask")
         if mask is None:
             return {"planes": tf.constant(encode_floats(weight, "zlib"))}
@@ -119,7 +125,7 @@ class Pruning(Structured, Sensitive):
         return {**encode_integers(kept), "planes": tf.constant(planes)}
 
     def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
-        """`survivors`, floats in order; for kernels `integers`, which groups are kept."""
+        """Returns `survivors`, floats in order; for kernels also `integers` that tell the kept groups."""
         if "survivors" in encoded:
             return encoded
         rest = {name: value for name, value in encoded.items() if name != "planes"}
@@ -136,17 +142,17 @@ class Pruning(Structured, Sensitive):
         if mask is None:
             return {"weight": tf.reshape(survivors, spec.shape)}
         flat = tf.cast(tf.reshape(mask, [-1]), tf.int32)
-        # Gathered, one after the last for a place without any: adding to 0 would lose the sign of a −0.
+        # Gathered, with a 0 after the last for dropped weights: adding to 0 would lose the sign of a −0.
         places = tf.where(flat > 0, tf.cumsum(flat) - 1, tf.shape(survivors)[0])
         weight = tf.gather(tf.concat([survivors, tf.zeros([1], survivors.dtype)], 0), places)
         return {"weight": tf.reshape(weight, spec.shape), "mask": mask}
 
-    def _stored_mask(self, encoded: Tensors, spec: WeightSpec) -> Optional[tf.Tensor]:
+    def _stored_mask(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor | None:
         if "code" not in encoded and "integers" not in encoded:
             return None
         return self._pattern.mask(decode_integers(encoded, self._pattern.groups(spec)), spec)
 
-    def _survivors(self, encoded: Tensors, spec: WeightSpec, mask: Optional[tf.Tensor]) -> tf.Tensor:
+    def _survivors(self, encoded: Tensors, spec: WeightSpec, mask: tf.Tensor | None) -> tf.Tensor:
         count = tf.constant(spec.size) if mask is None else tf.reduce_sum(tf.cast(mask, tf.int32))
         if "survivors" in encoded:
             survivors = encoded["survivors"]
@@ -161,7 +167,7 @@ class Pruning(Structured, Sensitive):
         return Pattern.parse(self.pattern)
 
     def _mask(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float, share: float) -> tf.Tensor:
-        """The mask once `share` of what is dropped in the end is dropped."""
+        """Returns the mask at a point where `share` of the final pruning is done."""
         pattern = self._pattern
         check_finite(weight.numpy(), spec.path)
         energy = np.square(pattern.split(tf.cast(weight, tf.float32), spec).numpy(), dtype=np.float64)
@@ -169,7 +175,7 @@ class Pruning(Structured, Sensitive):
             energy = energy.sum(axis=1, keepdims=True)
             least = lmbda * self.value_bits / self.sensitivity * energy.sum() / max(1, len(energy))
             final = np.sum(energy < least) if self.sparsity is None else self.sparsity * len(energy)
-            # One stays: a kernel that is all 0 stops what is before it from training.
+            # One group stays: a kernel of zeros would stop the layers before it from training.
             count = min(round(share * float(final)), max(0, len(energy) - 1))
             drop = np.argsort(energy[:, 0], kind="stable")[:count]
             keep = np.ones(energy.shape, bool)

@@ -1,7 +1,8 @@
-"""Quantisation steps as small integers, and the choice of one for a λ.
+"""Stores quantisation steps as small integers, and chooses a step for a λ.
 
-A step is 2^(code/32): two bytes, within 1.1% of any wish, never trained (only float variables are), and the
-same number on every machine, since it is put together from a table and an exponent.
+A step is 2^(code/32). Its code takes two bytes, and some step is within 1.1% of any number. Codes are never
+trained (only float variables are). A step is the same number on every machine, since it is made from a table
+and an exponent.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ _PER_OCTAVE = 32
 _MANTISSAS = (2.0 ** (np.arange(_PER_OCTAVE) / _PER_OCTAVE)).astype(np.float32)
 _LOWEST, _HIGHEST = -100 * _PER_OCTAVE, 100 * _PER_OCTAVE  # far from float32's denormals and its infinity
 OFF = -(2**15)
-"""In the place of a code: the values are not to be rounded."""
+"""Used instead of a code where values are not rounded."""
 
 _SAMPLE = 2**16
 _CANDIDATES = 2.0 ** np.arange(-8, 2.25, 0.25)  # in units of the root mean square
 
 
 def code_of(step: np.ndarray) -> np.ndarray:
-    """The codes, int16, of the smallest steps that are at least `step`; any where a step is 0."""
+    """Returns the codes, int16, of the smallest steps that are at least `step`; any code for a 0."""
     with np.errstate(divide="ignore"):
         codes = np.ceil(_PER_OCTAVE * np.log2(np.asarray(step, np.float64)) - 1e-3)
     return np.clip(codes, _LOWEST, _HIGHEST).astype(np.int16)
 
 
 def step_of(code: tf.Tensor) -> tf.Tensor:
-    """The steps of codes: float32 of the same shape. In graphs, too."""
+    """Returns the steps of codes, float32 of the same shape; works in graphs, too."""
     code = tf.clip_by_value(tf.cast(code, tf.int32), _LOWEST, _HIGHEST)
     octave = tf.math.floordiv(code, _PER_OCTAVE)
     power = tf.bitcast(tf.bitwise.left_shift(octave + 127, 23), tf.float32)
@@ -35,16 +36,18 @@ def step_of(code: tf.Tensor) -> tf.Tensor:
 
 
 def entropy(counts: np.ndarray) -> float:
-    """Of the distribution that counts are drawn from, as they say: bits a value."""
+    """Computes the entropy of the distribution that `counts` show, in bits per value."""
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log2(share)).sum())
 
 
 def best_step(values: np.ndarray, lmbda: float, sensitivity: float) -> float:
-    """The step Δ that minimises sensitivity·Σ(x−Δ·round(x/Δ))²/Σx² + λ·bits a value; at least 2⁻⁸ of the RMS.
+    """Returns the step Δ that minimises sensitivity·Σ(x−Δ·round(x/Δ))²/Σx² + λ·bits per value.
+
+    Candidates lie between 2⁻⁸ and 4 times the root mean square of the values.
 
     Args:
-      values: finite floats, any shape; of many, costs are those of a random sample, always the same.
+      values: finite floats, any shape; many values are represented by a random sample, always the same one.
       lmbda: λ.
       sensitivity: see `distortion.Sensitive`.
 
@@ -55,7 +58,7 @@ def best_step(values: np.ndarray, lmbda: float, sensitivity: float) -> float:
     rms = float(np.sqrt(np.mean(np.square(flat, dtype=np.float64)))) if flat.size else 0.0
     if rms == 0:
         return 0.0
-    if flat.size >= 2 * _SAMPLE:  # at random: at regular intervals there may be some channels alone
+    if flat.size >= 2 * _SAMPLE:  # at random: regular intervals may hit a few channels only
         flat = flat[np.random.default_rng(0).integers(flat.size, size=_SAMPLE)]
     x = flat.astype(np.float64) / rms
 

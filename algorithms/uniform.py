@@ -1,10 +1,9 @@
-"""Uniform quantisation, entropy coded."""
+"""Quantises weights uniformly, and entropy codes the integers."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -26,17 +25,17 @@ class Uniform(Elementwise, Sensitive):
     λ weighs bits per weight (of the integers' entropy) against `sensitivity` times the relative squared
     error of a weight tensor. Where quantisation is fine, the error is Δ²/12 and bits fall by one as Δ
     doubles, so that Δ² ≈ 6λ/(sensitivity·ln 2) times the mean square. With `bits` the step follows from the
-    largest magnitude instead, and λ means nothing.
+    largest magnitude instead, and λ has no effect.
 
     Training is plain: the weights are rounded when it ends.
 
     Attributes:
-      bits: of an integer before it is coded: values of −(2^(bits−1)−1) to 2^(bits−1)−1. None: the step is
-        chosen for λ.
+      bits: bits of an integer before it is entropy coded: values are −(2^(bits−1)−1) to 2^(bits−1)−1. None:
+        the step is chosen for λ.
       per_channel: whether each output channel of a kernel (the last axis) has a step of its own.
     """
 
-    bits: Optional[int] = None
+    bits: int | None = None
     per_channel: bool = False
 
     def __post_init__(self):
@@ -46,11 +45,11 @@ class Uniform(Elementwise, Sensitive):
         check_flag("per_channel", self.per_channel)
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """`weight`, and `step`, int16 [channels]: codes of the steps (see `steps`)."""
+        """Returns `weight`, and `step`, int16 [channels]: codes of the steps (see `steps`)."""
         return {"weight": weight, "step": self._choose(weight, spec, lmbda)}
 
     def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """No rounding while it trains; at its end the steps for what was trained."""
+        """Turns rounding off during training; chooses steps for the trained weights at its end."""
         if progress < 1:
             return {"step": tf.fill([self._channels(spec)], tf.constant(steps.OFF, tf.int16))}
         return {"step": self._choose(variables["weight"], spec, lmbda)}
@@ -61,10 +60,10 @@ class Uniform(Elementwise, Sensitive):
         return tf.where(code[0] == steps.OFF, weight, rounded) if spec.size else weight
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """The integers' code, as `encode_integers` names its parts, and `step`, int16 [channels].
+        """Returns the integers' code (see `encode_integers`), and `step`, int16 [channels].
 
         Raises:
-          ValueError: where training was left before its end, so that no step is chosen.
+          ValueError: where training stopped before its end, so that no step is chosen.
         """
         code = variables["step"]
         if bool(tf.reduce_any(code == steps.OFF)):
@@ -97,7 +96,7 @@ class Uniform(Elementwise, Sensitive):
             step = np.abs(rows).max(axis=1, initial=0) / (2 ** (self.bits - 1) - 1)
         else:
             scale = np.sqrt(np.sum(rows.astype(np.float64) ** 2, axis=1) / max(1, rows.shape[1]))
-            # Rows that are all 0 have any step, and no say in the others'.
+            # Rows of zeros may have any step, and do not influence the step of others.
             step = scale * steps.best_step(rows[scale > 0] / scale[scale > 0, None], lmbda, self.sensitivity)
         return tf.constant(steps.code_of(step))
 
@@ -107,7 +106,7 @@ class Uniform(Elementwise, Sensitive):
         return math.prod(spec.shape[spec.spatial :]) if spec.role == "depthwise_kernel" else spec.shape[-1]
 
     def _rows(self, weight: tf.Tensor, spec: WeightSpec) -> tf.Tensor:
-        """float32 [channels, rest]."""
+        """Returns the weight as float32 [channels, rest]."""
         channels = self._channels(spec)
         return tf.transpose(tf.reshape(tf.cast(weight, tf.float32), [-1, channels]))
 

@@ -1,21 +1,20 @@
-"""Embeddings put together from sub-unit embeddings.
+"""Builds embeddings from sub-unit embeddings.
 
 E. Variani, A. T. Suresh, M. Weintraub, "WEST: Word Encoded Sequence Transducers", ICASSP 2019 (arXiv
 1811.08417).
 
-Theirs: each word is encoded as a sequence of units of a small alphabet, random or of the domain, so that the
-embedding matrix is the product of a sparse matrix of codes, fixed before training, and a small dense one with
-the units' embeddings, which is trained; the same for the softmax layer.
+From the paper: each word is encoded as a sequence of units from a small alphabet, at random or by the domain.
+The embedding matrix is then the product of a sparse matrix of codes, fixed before training, and a small dense
+matrix with the units' embeddings, which is trained. The same holds for the softmax layer.
 
-Our reading of three things:
+Three things are our own reading:
 
 - A code has `positions` units, and each position has a table of its own: a word's embedding is the sum of its
   units' rows, or their concatenation (the structured dense matrix is then block diagonal).
-- Random units come from a hash of word, position and seed, so that the seed is all that is stored of them.
-- In the place of units of the domain, which a weight tensor does not know, codes may be found from an
-  embedding that was trained plainly: by k-means of its parts (for a concatenation; product quantisation,
-  Jégou, Douze, Schmid 2011) or of its residuals (for a sum; residual quantisation). These are stored, entropy
-  coded.
+- Random units come from a hash of word, position and seed, so only the seed is stored.
+- A weight tensor does not know the units of a domain. Instead, codes may be found from an embedding that was
+  trained plainly: by k-means of its parts (for a concatenation; product quantisation, Jégou, Douze, Schmid
+  2011) or of its residuals (for a sum; residual quantisation). These codes are stored, entropy coded.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from .links import Structured
 
 _CODES = ("random", "kmeans")
 _COMBINE = ("sum", "concatenate")
-_MOST_UNITS = 4096  # fitting them takes a matrix of as many rows and columns
-_OFF = -1  # in the place of a code: the embedding is still trained plainly
+_MOST_UNITS = 4096  # fitting them takes a matrix with this many rows and columns
+_OFF = -1  # used instead of a code while the embedding is trained plainly
 
 
 @algorithms.register("west")
@@ -42,18 +41,18 @@ _OFF = -1  # in the place of a code: the embedding is still trained plainly
 class West(Structured):
     """Embeddings as sums or concatenations of sub-unit embeddings (Variani et al. 2019), trained as such.
 
-    λ means nothing to it: its size is `positions`·`alphabet` rows, and with k-means a code for each word. It
-    takes embeddings; weights in other roles stay in full, so give them another algorithm by a rule, or put
-    this one in a chain.
+    λ has no effect: the size is `positions`·`alphabet` rows, and with k-means also a code for each word. Only
+    embeddings are compressed. Weights in other roles are stored in full, so give them another algorithm by a
+    rule, or put this one in a chain.
 
     Attributes:
-      positions: units in a code.
-      alphabet: how many units there are for each position; no more than words are used.
+      positions: number of units in a code.
+      alphabet: number of units for each position; at most the number of words is used.
       combine: `sum`, or `concatenate`, for which `positions` must divide the embedding's width.
-      codes: `random`, fixed by `seed` and trained with from the beginning, or `kmeans`.
-      start: the fraction of a training at which k-means finds codes; before, the embedding is trained
+      codes: `random`, fixed by `seed` and used from the beginning of training, or `kmeans`.
+      start: the fraction of training at which k-means finds codes; until then, the embedding is trained
         plainly.
-      seed: of random codes and of k-means.
+      seed: seed of random codes and of k-means.
     """
 
     trains = True
@@ -81,13 +80,14 @@ class West(Structured):
             )
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """`tables`, [positions, units, width] of the weight's dtype, fitted to `weight` by least squares.
+        """Returns `tables`, [positions, units, width] of the weight's dtype, fitted to `weight`.
 
-        With k-means also `weight` itself, and `codes`, int16 [positions, words]. Of what is no embedding,
-        `weight`.
+        With random codes they are fitted by least squares; with k-means they are the cluster centres, and
+        `weight` itself and `codes`, int16 [positions, words], are returned, too. For a weight that is not an
+        embedding, `weight` alone is returned.
 
         Raises:
-          ValueError: for an embedding whose width `positions` does not divide, where it must.
+          ValueError: for a concatenation, where `positions` does not divide the embedding's width.
         """
         if not self._takes(spec):
             return {"weight": weight}
@@ -105,7 +105,7 @@ class West(Structured):
             return {"codes": tf.fill(variables["codes"].shape, tf.constant(_OFF, tf.int16))}
         if bool(tf.reduce_any(variables["codes"] == _OFF)):
             return self._fit(variables["weight"], spec)
-        return {}  # found before
+        return {}  # codes were found before
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         if "tables" not in variables:
@@ -142,7 +142,7 @@ class West(Structured):
         return {**settled, "weight": self.project(settled, spec)} if "codes" in settled else settled
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """`tables`; of k-means also the codes' code (`encode_integers`). `weight` of what is no embedding."""
+        """Returns `tables` and, with k-means, the codes' code (`encode_integers`); or `weight` alone."""
         settled = dict(self.settle(variables, spec))
         codes = settled.pop("codes", None)
         return settled if codes is None else {**settled, **encode_integers(tf.cast(codes, tf.int32))}
@@ -179,7 +179,7 @@ class West(Structured):
         return spec.shape[1] // (self.positions if self.combine == "concatenate" else 1)
 
     def _random(self, spec: WeightSpec) -> tf.Tensor:
-        """Codes from a hash, int32 [positions, words], by integer operations that any machine does alike."""
+        """Returns codes from a hash, int32 [positions, words], by operations that any machine does alike."""
         words = tf.range(spec.shape[0], dtype=tf.int64)[tf.newaxis]
         positions = tf.range(self.positions, dtype=tf.int64)[:, tf.newaxis]
         mixed = words * 0x9E3779B1 + positions * 0x85EBCA6B + self.seed * 0xC2B2AE3D
@@ -218,7 +218,7 @@ class West(Structured):
         parts = np.split(values, self.positions, axis=1) if self.combine == "concatenate" else [values]
         together = 1 if self.combine == "concatenate" else self.positions
         tables = []
-        for part, group in zip(parts, np.split(codes, self.positions // together)):
+        for part, group in zip(parts, np.split(codes, self.positions // together), strict=True):
             count = len(group)
             column = (group + units * np.arange(count)[:, None]).T
             row = np.repeat(np.arange(words), count)

@@ -1,8 +1,8 @@
-"""What a compression algorithm is: pure functions over one weight.
+"""Defines a compression algorithm: a set of pure functions over one weight.
 
-An algorithm says how one weight tensor is trained, stored and restored. It never sees a layer,
-a model or a file, and it holds nothing but hyper-parameters, so one instance serves every layer,
-thread and trial. Subclass `Algorithm` as a frozen dataclass in one file and register it:
+An algorithm says how one weight tensor is trained, stored and restored. It never sees a layer, a model or a
+file. It holds only hyper-parameters, so one instance serves every layer, thread and trial. Subclass
+`Algorithm` as a frozen dataclass in one file and register it:
 
     @algorithms.register("my_half")
     @dataclasses.dataclass(frozen=True)
@@ -21,10 +21,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Optional
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from .entropy import DECODING_OPS
 from .registry import Registry
 
 Tensors = Mapping[str, tf.Tensor]
@@ -32,7 +33,7 @@ Tensors = Mapping[str, tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class WeightSpec:
-    """What is known of a weight besides its values.
+    """Describes a weight without its values.
 
     Attributes:
       path: unique within its model and the same in every process, such as `backbone/conv2d_1/kernel`.
@@ -51,15 +52,16 @@ class WeightSpec:
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """The number of elements."""
         return math.prod(self.shape)
 
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """Base of every algorithm; see the module's docstring for the smallest one.
+    """Trains, stores and restores one weight; the base of every algorithm.
 
-    What must hold, and what `tests/conformance` checks for each algorithm and layer type:
+    The module's docstring shows the smallest algorithm. `tests/conformance` checks for each algorithm and
+    layer type that:
 
     - `decode(encode(v))` equals `project(v)` bit for bit;
     - a higher `penalty` means more bytes out of `encode`;
@@ -67,15 +69,15 @@ class Algorithm:
     - `decode(unpack(encode(v)))` is the same weight;
     - `restore(encode(v))` gives variables that project onto the same weight again.
 
-    λ reaches `init` and `update` alone: what follows from it is in the variables, so that the other
-    functions do not depend on it. It weighs the rate in bits per weight against the loss; what has no loss
-    to go by puts a distortion in its place (`algorithms/distortion.py`).
+    Only `init` and `update` are given λ. Everything that follows from it is in the variables, so the other
+    functions do not depend on it. λ weighs the rate in bits per weight against the loss, or against a
+    distortion if an algorithm has no loss (`algorithms/distortion.py`).
 
     Class attributes:
       name: set by the registry.
       trains: whether training differs from plain training. Post-training algorithms say False; they need
-        `encode` and `decode` alone.
-      uses_lmbda: whether λ changes the result at all. A sweep runs those that say False once a seed.
+        only `encode` and `decode`.
+      uses_lmbda: whether λ changes the result at all. If not, a sweep runs the algorithm once a seed.
       penalty_in_bits: whether `penalty` estimates the stored bits.
     """
 
@@ -85,14 +87,14 @@ class Algorithm:
     penalty_in_bits: ClassVar[bool] = False
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """Training variables that project onto (nearly) `weight`, which may be pretrained.
+        """Returns training variables that project onto (nearly) `weight`, which may be pretrained.
 
-        What is encoded without any training comes from here, so a post-training algorithm has done its
-        work on `weight` when this returns.
+        Without training, these variables are encoded as they are. So a post-training algorithm does its
+        work on `weight` here.
 
         Args:
           weight: values of shape `spec.shape` and dtype `spec.dtype`.
-          spec: what else is known of the weight.
+          spec: describes the weight.
           lmbda: λ, at least 0.
 
         Returns:
@@ -102,63 +104,75 @@ class Algorithm:
         return {"weight": weight}
 
     def update(self, variables: Tensors, progress: float, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
-        """What changes outside of the gradient: masks on a schedule, a codebook fitted anew.
+        """Returns new values of variables that no gradient changes: a mask on a schedule, a new codebook.
 
-        Called eagerly by `training.Updates`, at fixed moments of a training, at both of its ends among them.
+        Called eagerly by `training.Updates` at fixed points of a training, including its start and its end.
 
         Args:
-          variables: at present.
+          variables: their present values.
           progress: how much of the training is done: 0 before its first step, 1 after its last.
           spec: of the weight.
           lmbda: λ, at least 0, without its warm-up.
 
         Returns:
-          New values of those variables that change, each of the shape and dtype that it has.
+          New values of the variables that change, each with the variable's shape and dtype.
         """
         del variables, progress, spec, lmbda
         return {}
 
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
-        """The weight that the forward pass uses, of shape `spec.shape` and dtype `spec.dtype`.
+        """Returns the weight that the forward pass uses, of shape `spec.shape` and dtype `spec.dtype`.
 
         Differentiable with respect to the float variables (straight through, where it rounds).
         """
         del spec
         return variables["weight"]
 
-    def penalty(self, variables: Tensors, spec: WeightSpec) -> Optional[tf.Tensor]:
-        """The rate: a float32 scalar summed over the weight, in bits if `penalty_in_bits`.
+    def penalty(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor | None:
+        """Returns the rate: a float32 scalar summed over the weight, in bits if `penalty_in_bits`.
 
-        An algorithm that has no penalty to train with leaves this method alone: None.
+        An algorithm without a penalty to train with does not override this method, which returns None.
         """
         del variables, spec
         return None
 
     @property
     def has_penalty(self) -> bool:
-        """Whether there is a rate to train with."""
+        """True if there is a rate to train with."""
         return type(self).penalty is not Algorithm.penalty
 
     @property
     def lmbda_at_once(self) -> bool:
-        """Whether λ changes what `init` makes of a weight, so that it acts without any training."""
+        """True if λ changes the result of `init`, so that it acts without any training."""
         return self.uses_lmbda and not self.has_penalty
 
     @property
-    def graph_decode(self) -> bool:
-        """Whether `decode` is made of TensorFlow operations in a graph, too. Only then can it be exported."""
-        return True
+    def decode_ops(self) -> tuple[str, ...]:
+        """Names of operations that `decode` may use in a graph and that TensorFlow Lite lacks.
+
+        By default those of this framework's entropy codes. An algorithm that decodes by other operations
+        adds their names.
+        """
+        return DECODING_OPS
+
+    @property
+    def no_graph_decode(self) -> str | None:
+        """The reason why `decode` cannot run in a graph, and what to do about it; None if it can.
+
+        A weight can only be decoded where a model is served if `decode` runs in a graph.
+        """
+        return None
 
     def encode(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """What is stored, by name: byte strings, integers, or floats, as few bytes as can be.
+        """Returns the tensors to store, by name: byte strings, integers or floats, in as few bytes as it can.
 
-        Called eagerly. Nothing that `decode` needs beyond the spec and the algorithm's own
-        hyper-parameters may be left out: the bytes of these tensors are what a size counts.
+        Called eagerly. The tensors must hold everything that `decode` needs beyond the spec and the
+        algorithm's own hyper-parameters: sizes count the bytes of these tensors.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement encode(variables, spec)")
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
-        """The weight, of shape `spec.shape` and dtype `spec.dtype`, from what is stored alone.
+        """Returns the weight, of shape `spec.shape` and dtype `spec.dtype`, from the stored tensors alone.
 
         Must also run inside a graph. Shapes of `encoded` may be taken as known.
 
@@ -168,18 +182,34 @@ class Algorithm:
         raise NotImplementedError(f"{type(self).__name__} does not implement decode(encoded, spec)")
 
     def unpack(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
-        """What `encode` stored, its entropy code undone: small integers, say, in the narrowest dtype.
+        """Returns the stored tensors without their entropy code: small integers, say, in the narrowest dtype.
 
-        `decode` takes this as well, and then runs on TensorFlow's own operations alone. For devices where no
-        entropy decoder runs, and files that are compressed as a whole. Called eagerly. By default nothing is
-        coded.
+        `decode` takes the result as well, and then uses TensorFlow's own operations alone. This is for
+        devices where no entropy decoder runs, and for files that are compressed as a whole. Called eagerly.
+        By default nothing is entropy coded, and the tensors come back as they are.
         """
         del spec
         return encoded
 
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
-        """Training variables to go on from a stored weight; by default a fresh start from it."""
+        """Returns training variables to continue from a stored weight; by default those of a fresh start."""
         return self.init(self.decode(encoded, spec), spec)
 
 
 algorithms: Registry[Algorithm] = Registry("algorithm")
+"""Every algorithm by name. (`lambdapress.algorithms` is the package that registers ours.)"""
+
+
+def config_of(algorithm: Algorithm) -> dict[str, Any]:
+    """Returns the hyper-parameters of `algorithm` that differ from their defaults, as JSON's types."""
+    fields = dataclasses.fields(algorithm)
+    values = {field.name: getattr(algorithm, field.name) for field in fields}
+    defaults = {field.name: field.default for field in fields}
+    return {name: _plain(value) for name, value in values.items() if value != defaults[name]}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a hyper-parameter as a container holds it: an algorithm becomes its name and config."""
+    if isinstance(value, Algorithm):
+        return [value.name, config_of(value)]
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,25 +1,28 @@
-"""Files that appear whole or not at all."""
+"""Writes files that appear whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
-from typing import Union
+from collections.abc import Mapping
+from typing import Any
 
-Path = Union[str, "os.PathLike[str]"]
+PathLike = str | os.PathLike[str]
+"""A path as users give it."""
 
 
-def write_atomically(path: Path, data: bytes, durable: bool = True) -> int:
+def write_atomically(path: PathLike, data: bytes, durable: bool = True) -> int:
     """Writes a file and returns its length in bytes.
 
-    `path` holds what it held before, or all of `data`, at every moment. A killed writer leaves at most a
+    At every moment `path` holds either its old content or all of `data`. A killed writer leaves at most a
     hidden `.*.tmp` beside it, which nothing reads.
 
     Args:
-      path: where to; its folder exists.
+      path: of the file; its folder exists.
       data: to write.
-      durable: whether to wait for the disk, which a power cut calls for.
+      durable: whether to wait for the disk, so that the file survives a power cut.
 
     Raises:
       OSError: when the file system refuses.
@@ -42,3 +45,13 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> int:
             raise FileNotFoundError(f"There is no folder {folder!r} to write {path!r} in.") from None
         raise
     return len(data)
+
+
+def write_json(path: PathLike, value: Mapping[str, Any], durable: bool = True) -> int:
+    """Writes JSON as `write_atomically` does, and returns its length in bytes.
+
+    Raises:
+      ValueError: for NaN and infinities, which JSON lacks.
+      OSError: when the file system refuses.
+    """
+    return write_atomically(path, json.dumps(value, indent=1, allow_nan=False).encode(), durable)

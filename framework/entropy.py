@@ -1,25 +1,28 @@
-"""Entropy coding of integer tensors; the only module that imports TensorFlow Compression.
+"""Encodes integer tensors with entropy codes; the only module that imports TensorFlow Compression.
 
-Two codes, each a pair of functions; encoding the second is eager, the others run in graphs, too:
+There are two codes, each a pair of functions. The encoder of the second runs eagerly only; the other
+functions also run in graphs:
 
-- run-length Elias gamma: runs of zeros and magnitudes, no table; a value x≠0 costs
+- run-length Elias gamma: codes runs of zeros and magnitudes, and needs no table. A value x≠0 costs
   2·(1+⌊log2|x|⌋) bits, its sign included (Elias 1975).
-- range code: near the entropy of the values under a table of frequencies, which is stored as well.
+- range code: comes near the entropy of the values under a table of frequencies, which is stored as well.
 
-The table is a logarithm of each frequency in quarter octaves, so about a byte an entry. From it
-both sides build the same cumulative frequencies in integer arithmetic alone: floating point
-could round differently on the receiver's machine, and one different count garbles everything.
+The table holds a logarithm of each frequency in quarter octaves: about a byte an entry. From it both
+sides build the same cumulative frequencies in integer arithmetic alone. Floating point could round
+differently on the receiver's machine, and one different count garbles everything.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_compression.python.ops import gen_ops as _generated
+
+from .errors import LambdapressError
 
 _OF_A_CODE = ("code", "lowest", "levels", "escapes")
 PRECISION = 16  # bits of a cumulative frequency; the most that the range coder takes
@@ -28,7 +31,7 @@ _STEPS_PER_OCTAVE = 4
 _FREQUENCIES = np.array([round(2 ** (31 - k / _STEPS_PER_OCTAVE)) for k in range(4 * 31 + 1)], np.int64)
 _WINDOW = 2047
 MAX_SYMBOLS = 2 * _WINDOW + 1
-Shape = Union[Sequence[int], tf.Tensor]
+Shape = Sequence[int] | tf.Tensor
 
 DECODING_OPS = ("RunLengthDecode", "CreateRangeDecoder", "EntropyDecodeChannel", "EntropyDecodeFinalize")
 """TensorFlow Compression's operations that decoding in a graph uses."""
@@ -36,15 +39,15 @@ DECODING_OPS = ("RunLengthDecode", "CreateRangeDecoder", "EntropyDecodeChannel",
 gen_ops: Any = _generated  # its functions are made when it is imported
 
 
-class CodeError(ValueError):
-    """A code, or a table, that no encoder here has made."""
+class CodeError(LambdapressError, ValueError):
+    """A code or a table is damaged, or values cannot be coded; the message says why."""
 
 
 def gamma_encode(values: tf.Tensor) -> tf.Tensor:
-    """Run-length Elias gamma code of an int32 tensor of any shape: a scalar byte string.
+    """Returns the run-length Elias gamma code of an int32 tensor of any shape, a scalar byte string.
 
     Raises:
-      CodeError: eagerly, for -2^31, which this code does not have.
+      CodeError: eagerly, for -2^31, which this code cannot express.
     """
     _check_magnitude(values, 2**31)
     return gen_ops.run_length_encode(
@@ -53,10 +56,10 @@ def gamma_encode(values: tf.Tensor) -> tf.Tensor:
 
 
 def gamma_decode(code: tf.Tensor, shape: Shape) -> tf.Tensor:
-    """The int32 tensor of `shape` that `gamma_encode` was given.
+    """Decodes what `gamma_encode` returned to the int32 tensor of `shape` that it encoded.
 
     Raises:
-      CodeError: eagerly, for a code that is damaged or of fewer elements.
+      CodeError: eagerly, for a code that is damaged or has fewer elements.
     """
     if code.dtype != tf.string or code.shape.rank != 0:
         raise CodeError(f"a code is one byte string, got {code.dtype.name} of shape {code.shape}")
@@ -70,11 +73,12 @@ def gamma_decode(code: tf.Tensor, shape: Shape) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Frequencies of the integers from `lowest` on; what is beyond is escaped.
+    """Holds the frequencies of consecutive integers; integers outside of the table are escaped.
 
     Attributes:
       lowest: the smallest integer in the table.
-      levels: uint8 of shape [symbols + 1]: quarter octaves below the commonest; the last is the escape's.
+      levels: uint8 of shape [symbols + 1]: how many quarter octaves each frequency lies below the highest;
+        the last is the escape's.
       bits: estimated length of the code of the values that the table was fitted to, without the table.
     """
 
@@ -84,17 +88,17 @@ class Table:
 
     @property
     def num_bytes(self) -> float:
-        """Estimated bytes of the code and the table together."""
+        """The estimated bytes of code and table together."""
         return self.bits / 8 + len(self.levels) + 2
 
 
 def best_table(values: np.ndarray) -> Table:
-    """The table that makes code and table together shortest: the rarer the integer, the likelier escaped.
+    """Returns the table that makes code and table together shortest; rare integers are escaped.
 
     Args:
       values: int32, any shape, not empty.
     """
-    # Counts beyond the window land in its outermost bins, which are escaped whatever they hold.
+    # Integers beyond the window are counted in its outermost bins, which are always escaped.
     nonzero = np.clip(values[values != 0], -_WINDOW, _WINDOW) + _WINDOW
     counts = np.bincount(nonzero, minlength=2 * _WINDOW + 1)
     counts[_WINDOW] = values.size - nonzero.size
@@ -113,13 +117,13 @@ def _table(counts: np.ndarray, total: int, rare: int) -> Table:
     levels = np.round(_STEPS_PER_OCTAVE * np.log2(frequency.max() / frequency))
     levels = np.minimum(levels, len(_FREQUENCIES) - 1).astype(np.uint8)
     modelled = _FREQUENCIES[levels] / _FREQUENCIES[levels].sum()
-    # An escape costs a gamma code besides; about twice the logarithm of how far out it lies.
+    # An escape also costs a gamma code: about twice the logarithm of its distance from the table.
     bits = float(-(occurrences * np.log2(modelled)).sum()) + escaped * (2 + 2 * np.log2(last - first + 2))
     return Table(first - _WINDOW, levels, bits)
 
 
 def cumulative(levels: tf.Tensor) -> tf.Tensor:
-    """A table's levels as the range coder's lookup: int32 [1, n + 2], precision first.
+    """Converts a table's levels to the range coder's lookup table: int32 [1, n + 2], precision first.
 
     Every entry gets a frequency of at least 1/2^16.
 
@@ -135,18 +139,18 @@ def cumulative(levels: tf.Tensor) -> tf.Tensor:
 
 
 def range_encode(values: tf.Tensor, table: Table) -> dict[str, tf.Tensor]:
-    """Range code of integers, of any shape, under `table`.
+    """Encodes integers of any shape in a range code under `table`. Eager.
 
-    Integers beyond the table are coded as its last entry, and their distances from it in a gamma code of
-    their own. The range coder has escapes itself, but its encoder loops for ever on large ones, and its
-    decoder on a code that was made to.
+    An integer outside of the table is coded as the table's last entry, and its distance from the table goes
+    into a separate gamma code. The range coder has escapes of its own, but its encoder loops for ever on
+    large integers, and its decoder on a malicious code.
 
     Returns:
       `code`, a scalar byte string; the table's `lowest`, an int16 scalar, and `levels`, uint8
       [symbols + 1]; `escapes`, a scalar byte string, where there are any.
 
     Raises:
-      CodeError: eagerly, for an integer of 2^30 and more.
+      CodeError: for an integer of magnitude 2^30 or more.
     """
     _check_magnitude(values, 2**30)
     symbols = np.ravel(values.numpy()) - np.int32(table.lowest)
@@ -170,14 +174,14 @@ def range_encode(values: tf.Tensor, table: Table) -> dict[str, tf.Tensor]:
 
 
 def range_decode(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tensor:
-    """The int32 tensor of `shape` that `range_encode` was given.
+    """Decodes what `range_encode` returned to the int32 tensor of `shape` that it encoded.
 
     Args:
-      encoded: what `range_encode` returned.
+      encoded: as `range_encode` returned it.
       shape: of the tensor; static.
 
     Raises:
-      CodeError: eagerly, for a table or a code that is damaged or of another shape.
+      CodeError: eagerly, for a table or a code that is damaged or belongs to another shape.
     """
     code, lowest, levels = encoded["code"], encoded["lowest"], encoded["levels"]
     if code.shape.rank != 0 or lowest.shape.rank != 0:
@@ -207,7 +211,7 @@ def range_decode(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.T
 
 
 def encode_integers(values: tf.Tensor) -> dict[str, tf.Tensor]:
-    """int32 of any shape, in the shorter code: range coded with its table, or gamma coded without one.
+    """Encodes an int32 tensor of any shape in the shorter code: range code with a table, or gamma code.
 
     Eager. A table pays for itself from some hundred values on.
     """
@@ -219,17 +223,18 @@ def encode_integers(values: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def decode_integers(
-    encoded: Mapping[str, tf.Tensor], shape: Sequence[int], below: Optional[int] = None
+    encoded: Mapping[str, tf.Tensor], shape: Sequence[int], below: int | None = None
 ) -> tf.Tensor:
-    """What `encode_integers` was given, int32 of `shape`; runs in graphs, too.
+    """Decodes integers to an int32 tensor of `shape`; also runs in graphs.
 
     Args:
-      encoded: also what `unpack_integers` returns.
+      encoded: as `encode_integers` or `unpack_integers` returned it.
       shape: of the integers.
-      below: where they are indices, of how many things.
+      below: an upper bound: where the integers are indices, the number of things that they index.
 
     Raises:
-      CodeError: eagerly, for what is no code of so many integers, or of others than there are things.
+      CodeError: eagerly, for a code that does not hold integers of this shape, or for an integer outside of
+        [0, below).
     """
     values = _decoded(encoded, shape)
     if below is not None and tf.executing_eagerly() and int(tf.size(values)):
@@ -242,8 +247,8 @@ def decode_integers(
 def _decoded(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tensor:
     if "integers" in encoded:
         if encoded["integers"].shape != tuple(shape) or not encoded["integers"].dtype.is_integer:
-            held = f"{encoded['integers'].dtype.name} of shape {encoded['integers'].shape}"
-            raise CodeError(f"integers of shape {tuple(shape)} expected, got {held}")
+            description = f"{encoded['integers'].dtype.name} of shape {encoded['integers'].shape}"
+            raise CodeError(f"integers of shape {tuple(shape)} expected, got {description}")
         return tf.cast(encoded["integers"], tf.int32)
     if "levels" not in encoded:
         return gamma_decode(encoded["code"], shape)
@@ -251,7 +256,10 @@ def _decoded(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> tf.Tenso
 
 
 def unpack_integers(encoded: Mapping[str, tf.Tensor], shape: Sequence[int]) -> dict[str, tf.Tensor]:
-    """`encoded` with `integers`, int8, int16 or int32 as they need, in the place of their code. Eager."""
+    """Returns `encoded` with a tensor `integers` instead of their code. Eager.
+
+    The tensor is int8, int16 or int32: the narrowest that holds them.
+    """
     values = decode_integers(encoded, shape)
     some = int(tf.size(values)) > 0
     least, most = (int(tf.reduce_min(values)), int(tf.reduce_max(values))) if some else (0, 0)
@@ -268,7 +276,7 @@ def _with_escapes(symbols: tf.Tensor, escapes: tf.Tensor, escape: int) -> tf.Ten
 
 
 def _check_magnitude(values: tf.Tensor, bound: int) -> None:
-    """Refuses integers on which a coder of TensorFlow Compression would fail, silently or for ever."""
+    """Raises CodeError for integers on which TensorFlow Compression's coders give wrong codes or hang."""
     if tf.executing_eagerly() and int(tf.size(values)):
         least, most = int(tf.reduce_min(values)), int(tf.reduce_max(values))
         if not -bound < least <= most < bound:

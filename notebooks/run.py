@@ -3,8 +3,8 @@
     python notebooks/run.py                              both
     python notebooks/run.py compress_your_model.ipynb    one
 
-Each runs in an empty folder. A notebook is saved only if its outputs are fit to be read online (see
-`problems`), and with the hash of its code, by which the tests know that nobody edited it since.
+Each runs in an empty folder. A notebook is saved only if its outputs are fit for reading online (see
+`problems`). It is saved with the hash of its code, which tells the tests that nobody has edited it since.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
@@ -38,22 +38,22 @@ _HASH = "source_sha256"
 
 
 def execute(
-    notebook: NotebookNode, folder: Path, environment: Optional[Mapping[str, str]] = None
+    notebook: NotebookNode, folder: Path, environment: Mapping[str, str] | None = None
 ) -> NotebookNode:
-    """A copy of `notebook` with the outputs of a fresh kernel of this interpreter.
+    """Returns a copy of `notebook` with the outputs of a fresh kernel of this interpreter.
 
     Args:
-      notebook: is untouched.
+      notebook: the notebook; it is not changed.
       folder: working directory of the kernel.
       environment: variables that the kernel gets on top of this process's.
 
     Raises:
-      CellExecutionError: with the traceback, where a cell raises.
+      CellExecutionError: with the traceback, if a cell raises.
     """
     done = copy.deepcopy(notebook)
     for cell in done.cells:
         cell.metadata = NotebookNode()
-    # Neither this process's plotting backend nor the user's own start-up files and kernels.
+    # The kernel gets neither this process's plotting backend nor the user's start-up files and kernels.
     kept = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     with tempfile.TemporaryDirectory() as profile:
         kernel = AsyncKernelManager(
@@ -81,27 +81,27 @@ def execute(
 
 
 def source_hash(notebook: NotebookNode) -> str:
-    """SHA-256 of the code: texts may be edited without running it again."""
+    """Returns the SHA-256 of the code; texts may be edited without running it again."""
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
 
 
 def problems(notebook: NotebookNode) -> list[str]:
-    """What keeps an executed notebook from being committed, a line each; nothing, where all is well."""
-    found = []
+    """Lists the reasons not to commit an executed notebook, one line each; none if all is well."""
+    messages = []
     if notebook.metadata.get("lambdapress", {}).get(_HASH) != source_hash(notebook):
-        found.append("its code has changed since it was executed: run notebooks/run.py")
+        messages.append("its code has changed since it was executed: run notebooks/run.py")
     code = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     if [cell.execution_count for _, cell in code] != list(range(1, len(code) + 1)):
-        found.append("its cells were not executed in order, once each, by a fresh kernel")
+        messages.append("its cells were not executed in order, once each, by a fresh kernel")
     for index, cell in code:
-        found += [f"cell {index}: {problem}" for problem in _cell_problems(cell)]
+        messages += [f"cell {index}: {problem}" for problem in _cell_problems(cell)]
     for index, cell in enumerate(notebook.cells):
         if cell.metadata:
-            found.append(f"cell {index}: metadata {sorted(cell.metadata)}")
+            messages.append(f"cell {index}: metadata {sorted(cell.metadata)}")
         if _ABSOLUTE.search(cell.source):
-            found.append(f"cell {index}: an absolute path in its source")
-    return found
+            messages.append(f"cell {index}: an absolute path in its source")
+    return messages
 
 
 def _cell_problems(cell: NotebookNode) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _cell_problems(cell: NotebookNode) -> Iterator[str]:
 
 
 def _shows(source: str) -> bool:
-    """Whether a cell ends in an expression, which Jupyter displays (and a call of print is one)."""
+    """Tells whether a cell ends in an expression, which Jupyter displays (a call of print is one, too)."""
     lines = [line for line in source.splitlines() if not line.startswith("%")]
     body = ast.parse("\n".join(lines)).body
     return bool(body) and isinstance(body[-1], ast.Expr)
@@ -151,10 +151,10 @@ def main(names: list[str]) -> int:
         print(f"{path.name}: executing", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             done = execute(nbformat.read(path, as_version=4), Path(folder))
-        found = problems(done)
-        if found:
+        messages = problems(done)
+        if messages:
             status = 1
-            print(f"{path.name}: not saved", *found, sep="\n  ")
+            print(f"{path.name}: not saved", *messages, sep="\n  ")
             continue
         nbformat.write(done, path)
         print(f"{path.name}: saved, {path.stat().st_size:,} bytes")

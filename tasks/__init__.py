@@ -1,4 +1,4 @@
-"""Importing this package registers every task; `framework.task.tasks` then builds them by name."""
+"""Registers every task when it is imported; `framework.task.tasks` then builds them by name."""
 
 from __future__ import annotations
 

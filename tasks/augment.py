@@ -1,4 +1,4 @@
-"""Augmentation of training images, a whole batch at a time."""
+"""Augments training images, a whole batch at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def crop_and_flip(images: tf.Tensor, seed: tf.Tensor, pad: int = 4) -> tf.Tensor:
-    """Each image moved by up to `pad` pixels each way, and mirrored left to right with probability 1/2.
+    """Moves each image by up to `pad` pixels each way, and mirrors it left to right with probability 1/2.
 
     The standard augmentation for CIFAR: pad with black, crop to the old size at a random place, flip. C.-Y.
     Lee, S. Xie, P. Gallagher, Z. Zhang, Z. Tu, "Deeply-supervised nets", AISTATS 2015, as in K. He, X. Zhang,
@@ -14,11 +14,11 @@ def crop_and_flip(images: tf.Tensor, seed: tf.Tensor, pad: int = 4) -> tf.Tensor
 
     Args:
       images: `[batch, height, width, channels]`, of any dtype in which 0 is black.
-      seed: two integers, of which the outcome is a pure function.
+      seed: two integers; the outcome is a pure function of them and the images.
       pad: black pixels put around each side before the crop.
 
     Returns:
-      Images of the same shape and dtype. All positions are equally likely, each image has its own.
+      Images of the same shape and dtype. All positions are equally likely, and each image has its own.
     """
     shape = tf.shape(images)
     one_each, height, width = tf.stack([shape[0], 1]), shape[1], shape[2]

@@ -1,4 +1,4 @@
-"""CIFAR-10, through TensorFlow Datasets, with two networks of the compression literature."""
+"""Trains two networks of the compression literature on CIFAR-10, read through TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Cifar10(KerasTask):
     """CIFAR-10's 50,000 images to train on and 10,000 to test on, 32×32 pixels in color.
 
     Training images are cropped and flipped at random (see `crop_and_flip`), test images are not. Models
-    normalise each channel themselves, such that what is shipped takes pixels in [0, 1], as every task's
-    model does. There is no weight decay: the rate takes its place, and the baseline goes without.
+    normalise each channel themselves, so that a shipped model takes pixels in [0, 1], as every task's model
+    does. There is no weight decay: the rate replaces it, and the baseline has none.
     """
 
     augment = staticmethod(crop_and_flip)
@@ -38,12 +38,12 @@ def _normalised(images: tf.Tensor) -> tf.Tensor:
 
 
 def _normed(x: tf.Tensor, name: str) -> tf.Tensor:
-    """Batch normalisation with He et al.'s constants: statistics settle in few epochs, too."""
+    """Adds batch normalisation with He et al.'s constants; statistics also settle in few epochs."""
     return tf.keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
 
 
 def _convolved(x: tf.Tensor, filters: int, name: str, strides: int = 1) -> tf.Tensor:
-    """A 3×3 convolution and its normalisation, whose offset makes a bias superfluous."""
+    """Adds a 3×3 convolution and its normalisation, whose offset makes a bias superfluous."""
     convolution = tf.keras.layers.Conv2D(
         filters,
         3,
@@ -61,10 +61,10 @@ def _relu(x: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def _residual_block(x: tf.Tensor, filters: int, grown: int, name: str) -> tf.Tensor:
-    """Two convolutions beside a shortcut without weights (option A).
+    """Adds two convolutions beside a shortcut without weights (option A).
 
-    Where the number of channels has `grown`, the block halves the resolution: the shortcut takes every other
-    pixel and has zeros in the new channels.
+    Where the number of channels grows, by `grown`, the block halves the resolution: the shortcut takes every
+    other pixel and has zeros in the new channels.
     """
     inner = _relu(_convolved(x, filters, f"{name}_conv_1", strides=2 if grown else 1), f"{name}_conv_1")
     inner = _convolved(inner, filters, f"{name}_conv_2")
@@ -115,7 +115,7 @@ class ResNet204(ResNet20):
     """CIFAR-10 with ResNet-20-4, ResNet-20 at four times the width: 4,291,530 parameters.
 
     The network of Oktay, Ballé, Singh, Shrivastava, "Scalable model compression by entropy penalized
-    reparameterization", ICLR 2020: at its size, their 128 kB are the 134th part of the weights, as they say.
+    reparameterization", ICLR 2020: at this size, their 128 kB are 1/134 of the weights, as the paper says.
     """
 
     width: int = 4

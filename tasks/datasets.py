@@ -1,23 +1,25 @@
-"""A split of a TensorFlow Datasets image dataset as arrays in memory, read once per process."""
+"""Reads a split of a TensorFlow Datasets image dataset into arrays in memory, once per process."""
 
 from __future__ import annotations
 
 import functools
 import os
 import pathlib
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import filelock
 import numpy as np
 import requests
 import tensorflow as tf
 
+from ..framework.errors import LambdapressError
+
 # Seconds until a host that does not answer counts as out of reach. TFDS alone would retry for minutes.
 _PROBE_TIMEOUT = 5.0
 
 
 class Split(NamedTuple):
-    """Every example of a split, in a fixed order. The arrays are shared: they cannot be written to.
+    """All examples of a split, in a fixed order. The arrays are shared and read-only.
 
     Attributes:
       images: uint8, of shape (examples, height, width, channels).
@@ -29,23 +31,23 @@ class Split(NamedTuple):
 
     @classmethod
     def of(cls, images: np.ndarray, labels: np.ndarray) -> Split:
-        """The same values, in those dtypes, read-only."""
+        """Returns a read-only split of the values, in the dtypes of the attributes."""
         split = cls(images.astype(np.uint8, copy=False), labels.astype(np.int64, copy=False))
         for array in split:
             array.setflags(write=False)
         return split
 
 
-class DatasetError(RuntimeError):
-    """A dataset is neither on this machine nor within reach, or its folder is damaged."""
+class DatasetError(LambdapressError, RuntimeError):
+    """Reports a dataset that is neither on this machine nor within reach, or whose folder is damaged."""
 
 
-def load_split(name: str, split: str, data_dir: Optional[str] = None) -> Split:
+def load_split(name: str, split: str, data_dir: str | None = None) -> Split:
     """Reads a split through TFDS, downloading the dataset first where TFDS would.
 
     Args:
-      name: of a TFDS dataset with one image and one label per example, such as `mnist`.
-      split: in TFDS's notation, such as `test` or `train[:5000]`.
+      name: name of a TFDS dataset with one image and one label per example, such as `mnist`.
+      split: the split in TFDS's notation, such as `test` or `train[:5000]`.
       data_dir: folder of prepared datasets; None takes the environment's `TFDS_DATA_DIR`, else TFDS's own
         default.
 
@@ -61,7 +63,7 @@ def load_split(name: str, split: str, data_dir: Optional[str] = None) -> Split:
 
 
 @functools.lru_cache(maxsize=8)
-def _read(name: str, split: str, folder: Optional[str], data_dir: Optional[str]) -> Split:
+def _read(name: str, split: str, folder: str | None, data_dir: str | None) -> Split:
     builder = _builder(name, folder)
     if not builder.data_path.exists():
         _download(builder, data_dir)
@@ -75,21 +77,21 @@ def _read(name: str, split: str, folder: Optional[str], data_dir: Optional[str])
     return Split.of(images.numpy(), labels.numpy())
 
 
-def _builder(name: str, folder: Optional[str]) -> Any:
-    import tensorflow_datasets as tfds  # Takes seconds; the embedded task does without.
+def _builder(name: str, folder: str | None) -> Any:
+    import tensorflow_datasets as tfds  # Takes seconds; `digits` does not need it.
     from tensorflow_datasets.core import constants, registered
 
     try:
         return tfds.builder(name, data_dir=folder)
     except registered.DatasetNotFoundError:
         raise
-    except Exception as error:  # TFDS lets through whatever its JSON and protocol buffer readers raise.
+    except Exception as error:  # TFDS passes on any error of its JSON and protocol buffer readers.
         where = pathlib.Path(folder or constants.DATA_DIR) / name
         raise _damaged(name, where, error) from error
 
 
-def _download(builder: Any, data_dir: Optional[str]) -> None:
-    """Lets TFDS download and prepare, once the first host answers; one process at a time."""
+def _download(builder: Any, data_dir: str | None) -> None:
+    """Lets TFDS download and prepare the dataset once the first host answers; one process at a time."""
     url = next(iter(builder.url_infos), None)
     try:
         if url is not None:

@@ -1,10 +1,10 @@
-"""The embedded task: scikit-learn's handwritten digits, which need no download."""
+"""Trains on scikit-learn's handwritten digits, which are embedded and need no download."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, Optional, cast
+from typing import Any, ClassVar, cast
 
 import tensorflow as tf
 
@@ -44,7 +44,7 @@ class Digits(KerasTask):
     Digits", UCI Machine Learning Repository, 1998.
     """
 
-    max_value: ClassVar[Optional[float]] = 16.0
+    max_value: ClassVar[float | None] = 16.0
 
     epochs: int = 40
     batch_size: int = 64

@@ -1,10 +1,10 @@
-"""ImageNet with Official Models' residual networks: its experiment `resnet_imagenet`, at two depths."""
+"""Trains Official Models' residual networks on ImageNet: its experiment `resnet_imagenet`, at two depths."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 
 from ..framework.task import tasks
 from .official import OfficialTask
@@ -35,7 +35,7 @@ class ResNet18(OfficialTask):
     base: ClassVar[Mapping[str, Any]] = _resnet(18)
 
     experiment: str = "resnet_imagenet"
-    metric_name: Optional[str] = "accuracy"
+    metric_name: str | None = "accuracy"
 
 
 @tasks.register("resnet50")
@@ -43,10 +43,10 @@ class ResNet18(OfficialTask):
 class ResNet50(OfficialTask):
     """ImageNet with Official Models' ResNet-50, 25.6 million parameters, by its own recipe.
 
-    As `resnet18`.
+    `ResNet18` names the paper and says where the data comes from.
     """
 
     base: ClassVar[Mapping[str, Any]] = _resnet(50)
 
     experiment: str = "resnet_imagenet"
-    metric_name: Optional[str] = "accuracy"
+    metric_name: str | None = "accuracy"

@@ -1,19 +1,19 @@
-"""Tasks that Keras trains: a classifier with softmax cross-entropy and top-1 accuracy, mostly of images."""
+"""Trains classifiers, mostly of images, by Keras with softmax cross-entropy and top-1 accuracy."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, ClassVar, Optional, Union
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
-from ..framework.checkpoint import Checkpoint
 from ..framework.task import Task
+from ..framework.training.checkpoint import Checkpoint
 from .datasets import Split
 
 # Images evaluated at a time: as many as memory allows easily, since a compressed model decodes on each call.
@@ -22,31 +22,31 @@ _EVALUATION_BATCH = 1000
 # Op seed of the shuffle. A constant, so that the order of the data follows from the global seed alone and
 # not from how many random numbers were drawn before.
 _SHUFFLE_SEED = 0
-_AUGMENT_SEED = 1  # the same, of the seeds that augmentation gets
+_AUGMENT_SEED = 1  # likewise, for the seeds that augmentation gets
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def batches(
     split: Split,
-    max_value: Optional[float],
+    max_value: float | None,
     batch_size: int,
     shuffle: bool,
-    augment: Optional[Augment] = None,
-    first_epoch: Optional[int] = None,
+    augment: Augment | None = None,
+    first_epoch: int | None = None,
 ) -> tf.data.Dataset:
-    """The split as `(image, label)` batches, gathered and normalised a batch at a time.
+    """Returns the split as `(image, label)` batches, gathered and normalised a batch at a time.
 
     Args:
-      split: the examples, kept as they are (one byte a pixel).
+      split: the examples, kept as they are (one byte per pixel).
       max_value: the value of a white pixel, which becomes 1. None leaves the values and their dtype as they
-        are, for what is no image.
-      batch_size: examples a batch. The last batch of an epoch may be smaller: no example is left out.
+        are, for inputs that are not images.
+      batch_size: examples per batch. The last batch of an epoch may be smaller: no example is left out.
       shuffle: whether each pass takes a new order, drawn from TensorFlow's global seed.
       augment: `augment(images, seed)` changes a batch of images, uint8 before and after. `seed`, int64 of
-        shape (2,), is another for each batch and each pass, drawn from TensorFlow's global seed.
+        shape (2,), differs for each batch and each pass, and is drawn from TensorFlow's global seed.
       first_epoch: None for one pass over the examples. A number makes the dataset endless: one epoch after
-        the other, without the first `first_epoch` ones, whose orders are drawn but whose images are not read.
+        the other, without the first `first_epoch` ones; their orders are drawn but their images are not read.
 
     Returns:
       A dataset, of known cardinality if it is one pass, with images float32 in [0, 1] of shape (batch,
@@ -83,12 +83,12 @@ def batches(
 
 @dataclasses.dataclass(frozen=True)
 class KerasTask(Task):
-    """Base of the tasks that Keras trains with Adam; a subclass says its data and its model.
+    """Base of the tasks that Keras trains with Adam; a subclass gives its data and its model.
 
     Attributes:
       epochs: passes over the training split.
-      batch_size: examples a training step.
-      learning_rate: of Adam, at the first step.
+      batch_size: examples per training step.
+      learning_rate: Adam's learning rate at the first step.
       final_learning_rate_factor: the learning rate at the last step as a fraction of the first, reached along
         half a cosine; 1 keeps it constant. Rates settle only under a decayed learning rate.
       steps_per_execution: training steps run in one call of the training graph. Callbacks' batch hooks
@@ -97,19 +97,19 @@ class KerasTask(Task):
         Tasks whose data is embedded do not use it.
 
     Class attributes:
-      max_value: the pixel value that becomes 1. None: inputs are no images, and stay as they are.
-      augment: what changes each training batch (see `batches`), a static method; None changes nothing.
+      max_value: the pixel value that becomes 1. None: inputs are not images, and stay as they are.
+      augment: a static method that changes each training batch (see `batches`); None changes nothing.
     """
 
-    max_value: ClassVar[Optional[float]] = 255.0
-    augment: ClassVar[Optional[Augment]] = None
+    max_value: ClassVar[float | None] = 255.0
+    augment: ClassVar[Augment | None] = None
 
     epochs: int = 10
     batch_size: int = 128
     learning_rate: float = 1e-3
     final_learning_rate_factor: float = 1.0
     steps_per_execution: int = 8
-    data_dir: Optional[str] = None
+    data_dir: str | None = None
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "steps_per_execution"):
@@ -126,10 +126,10 @@ class KerasTask(Task):
 
     @abc.abstractmethod
     def load(self, split: str) -> Split:
-        """The examples of the `train` or the `test` split."""
+        """Returns the examples of the `train` or the `test` split."""
 
     def train_data(self, first_epoch: int = 0) -> tf.data.Dataset:
-        """The training batches from epoch `first_epoch` on, endless; each epoch has an order of its own."""
+        """Returns endless training batches from epoch `first_epoch` on; each epoch has its own order."""
         return batches(
             self.load("train"),
             self.max_value,
@@ -143,14 +143,14 @@ class KerasTask(Task):
         self,
         model: tf.keras.Model,
         callbacks: Sequence[tf.keras.callbacks.Callback] = (),
-        checkpoint_dir: Optional[Path] = None,
+        checkpoint_dir: Path | None = None,
     ) -> None:
         """Compiles and fits `model` in place, under the strategy it was made in.
 
         Args:
-          model: from images float32 in [0, 1], or what `load` gives, to logits of shape (batch, classes).
+          model: maps images, float32 in [0, 1], or other inputs of `load`, to logits, (batch, classes).
           callbacks: passed to Keras.
-          checkpoint_dir: where a checkpoint is saved at the end of each epoch, and looked for at first.
+          checkpoint_dir: where a checkpoint is saved at the end of each epoch, and looked for at the start.
 
         Raises:
           CheckpointError: see `Task.train`.
@@ -178,9 +178,9 @@ class KerasTask(Task):
         )
 
     def evaluate(self, model: tf.keras.Model) -> float:
-        """Top-1 accuracy in [0, 1] over the whole test split.
+        """Returns the top-1 accuracy, in [0, 1], over the whole test split.
 
-        Works for models that were never compiled, and leaves a model as it was.
+        Works for models that were never compiled, and does not change the model.
         """
         split = self.load("test")
         data = batches(split, self.max_value, _EVALUATION_BATCH, shuffle=False)
@@ -195,7 +195,7 @@ class KerasTask(Task):
         predicted = np.concatenate([classify(images).numpy() for images, _ in data])
         return float(np.mean(predicted == split.labels))
 
-    def _learning_rate(self, steps: int) -> Union[float, tf.keras.optimizers.schedules.LearningRateSchedule]:
+    def _learning_rate(self, steps: int) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
         if self.final_learning_rate_factor == 1:
             return self.learning_rate
         return tf.keras.optimizers.schedules.CosineDecay(

@@ -1,9 +1,9 @@
-"""Sentences by sources of known statistics: how well the best possible classifier does is known exactly.
+"""Makes sentences from sources of known statistics, so that the best possible accuracy is known exactly.
 
-Each source is a Markov chain over the words of one vocabulary. Words belong to classes; a source chooses the
-class of the next word by the class of the last one, and the word among its class evenly. All sources choose
-words in the same way, so that only the order of classes tells them apart, and nobody says which word is of
-which class: a model has to learn a representation of each word.
+Each source is a Markov chain over the words of one vocabulary. Words belong to classes. A source chooses the
+class of the next word by the class of the last one, and then a word of that class evenly. All sources choose
+words in the same way, so only the order of classes tells them apart. The data does not say which class a word
+belongs to: a model has to learn a representation of each word.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 
 
 class Corpus(NamedTuple):
-    """Sentences to train on and to test on. The arrays are shared: they cannot be written to.
+    """Sentences to train on and to test on. The arrays are shared and read-only.
 
     Attributes:
       words: word ids in [0, vocabulary), int32 of shape (train, length).
       labels: which source wrote each sentence, int64 of shape (train,).
-      test_words, test_labels: others by the same sources, of shape (test, length) and (test,).
-      best_accuracy: of the best possible classifier (the Bayes-optimal one) on the test sentences, in [0, 1].
+      test_words, test_labels: other sentences by the same sources, of shape (test, length) and (test,).
+      best_accuracy: accuracy in [0, 1] of the Bayes-optimal classifier on the test sentences.
     """
 
     words: np.ndarray
@@ -42,16 +42,16 @@ def corpus(
     sources: int = 4,
     classes: int = 6,
 ) -> Corpus:
-    """Made anew in a second at most, the same on every machine.
+    """Makes a corpus in at most a second; it is the same on every machine.
 
     Args:
-      seed: of everything.
-      vocabulary: how many words there are.
-      length: words of a sentence.
-      train: how many sentences to train on.
-      test: how many to test on.
-      sources: how many Markov chains wrote them: the number of labels.
-      classes: of words, by which the sources go.
+      seed: seed of everything.
+      vocabulary: number of words.
+      length: words per sentence.
+      train: number of sentences to train on.
+      test: number of sentences to test on.
+      sources: number of Markov chains that write them, and so of labels.
+      classes: number of word classes, by which the sources choose words.
 
     Raises:
       ValueError: for numbers that are too small.
@@ -81,13 +81,13 @@ class Sources:
 
     @classmethod
     def drawn(cls, seed: int, vocabulary: int, sources: int = 4, classes: int = 8) -> Sources:
-        """Sources at random: each row of transitions evenly among all distributions (Dirichlet of 1).
+        """Draws sources at random: each row of transitions evenly among all distributions (Dirichlet of 1).
 
         Args:
-          seed: of the transitions and of the classes of words.
-          vocabulary: how many words there are, at least as many as classes, which share them evenly.
-          sources: how many, at least 2.
-          classes: of words, at least 2.
+          seed: seed of the transitions and of the classes of words.
+          vocabulary: number of words, at least as many as classes, which share them evenly.
+          sources: number of sources, at least 2.
+          classes: number of word classes, at least 2.
 
         Raises:
           ValueError: for numbers that are too small.
@@ -102,12 +102,12 @@ class Sources:
         return cls(transitions, draw.permutation(vocabulary) % classes)
 
     def sentences(self, seed: int, count: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sentences, each by a source that was drawn evenly, with its first word drawn evenly.
+        """Draws sentences, each by a source that is drawn evenly, with a first word that is drawn evenly.
 
         Args:
-          seed: of the sentences.
-          count: how many.
-          length: words of a sentence, at least 1.
+          seed: seed of the sentences.
+          count: number of sentences.
+          length: words per sentence, at least 1.
 
         Returns:
           Word ids in [0, V), int32 of shape (count, length); sources in [0, K), int64 of shape (count,).
@@ -131,10 +131,10 @@ class Sources:
         return words, labels
 
     def log_likelihood(self, words: np.ndarray) -> np.ndarray:
-        """Natural logarithm of each sentence's probability under each source, `[count, K]`.
+        """Returns the natural logarithm of each sentence's probability under each source, `[count, K]`.
 
         ln P(w | k) = −ln V + Σₜ (ln Tₖ[c(wₜ₋₁), c(wₜ)] − ln |c(wₜ)|), over all words but the first, where |c|
-        is how many words a class has.
+        is the number of words in class c.
         """
         classes = self.word_class[words]
         with np.errstate(divide="ignore"):
@@ -144,17 +144,17 @@ class Sources:
         return (steps - evenly).T
 
     def best(self, words: np.ndarray) -> np.ndarray:
-        """The source that most likely wrote each sentence, `[count]`: none can be expected to do better."""
+        """Returns each sentence's most likely source, `[count]`; none can be expected to do better."""
         return self.log_likelihood(words).argmax(axis=-1)
 
     def posterior(self, words: np.ndarray) -> np.ndarray:
-        """The probability that each sentence is by each source, `[count, K]`."""
+        """Returns the probability that each source wrote each sentence, `[count, K]`."""
         likelihood = self.log_likelihood(words)
         scaled = np.exp(likelihood - likelihood.max(axis=-1, keepdims=True))
         return scaled / scaled.sum(axis=-1, keepdims=True)
 
     def entropy_rates(self) -> np.ndarray:
-        """Bits a word of each source in the long run, `[K]`: of the next class, and of the word within it."""
+        """Returns long-run bits per word of each source, `[K]`: for the next class and the word in it."""
         sizes = np.bincount(self.word_class)
         rates = []
         for transitions in self.transitions:

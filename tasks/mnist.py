@@ -1,4 +1,4 @@
-"""MNIST, through TensorFlow Datasets, with the three networks of the compression literature."""
+"""Trains three networks of the compression literature on MNIST, read through TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MnistClassifier(Mnist):
     """MNIST with the network of "Scalable model compression": two convolutions, 1,256,080 parameters.
 
     The network and its training (Adam at a constant 1e-3, batches of 128, 5 epochs) are those of TensorFlow
-    Compression's tutorial, a leaky ReLU of slope 0.2 on the logits included, so that results compare.
+    Compression's tutorial, including a leaky ReLU of slope 0.2 on the logits, to make results comparable.
     """
 
     epochs: int = 5

@@ -1,4 +1,4 @@
-"""TensorFlow Official Models: any registered experiment as a task, its model neither copied nor edited."""
+"""Runs any registered experiment of TensorFlow Official Models as a task, with its model unedited."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from ..framework.checkpoint import Checkpoint, create_slots
 from ..framework.task import Task, tasks
+from ..framework.training.checkpoint import Checkpoint, create_slots
 from .official_config import ExperimentError, experiment_config, nested
 from .official_rate import with_rate
 
@@ -29,27 +29,28 @@ _REPORT_SECONDS = 1.0
 class OfficialTask(Task):
     """Any experiment of TensorFlow Official Models; `lambdapress list --official` lists them.
 
-    The experiment's own data, model, optimizer, schedule and metrics, as its config and the overrides say.
+    Uses the experiment's own data, model, optimizer, schedule and metrics, as its config and overrides say.
     The rate is added to the loss where the experiment's task does not add `model.losses` itself.
 
     Attributes:
-      experiment: its name, such as `bert/sentence_prediction`.
+      experiment: name of the experiment, such as `bert/sentence_prediction`.
       overrides: changes of its config, strictly checked, nested or with dots:
         `{"trainer.train_steps": 1000, "task.train_data.input_path": "train.tfrecord"}`.
         `task.init_checkpoint` is loaded as the experiment would, before the model is compressed.
-      metric_name: the validation metric that counts, by Official Models' name for it; higher is better.
-        None takes `trainer.best_checkpoint_eval_metric`, else the first whose name tells an accuracy.
+      metric_name: the validation metric that counts, by its name in Official Models; higher is better.
+        None takes `trainer.best_checkpoint_eval_metric`, else the first named like an accuracy, IoU or F1.
       data_dir: folder of prepared TensorFlow Datasets, for experiments that read them; None takes
         `TFDS_DATA_DIR`, else TFDS's default.
 
     Class attributes:
-      base: what a subclass changes of its experiment's config, before the overrides.
-      deterministic: not by default. Under deterministic operations TensorFlow refuses or cannot rewrite the
+      base: changes that a subclass makes to its experiment's config, before the overrides.
+      deterministic: False by default. Under deterministic operations TensorFlow refuses or cannot rewrite the
         augmentation of several experiments (video, detection), and reads the others' data in one thread.
 
-    What differs from Official Models' own training loop: one device is the default where there is one or
-    none (`runtime.distribution_strategy`), there is no bound on the loss (a rate in bits passes it: a
-    loss that is not finite ends the trial), nothing is evaluated before the end, and FLOPs are not counted.
+    Training differs from Official Models' own loop in four points. One device is the default where there is
+    one GPU or none (`runtime.distribution_strategy`). There is no bound on the loss, since a rate in bits
+    exceeds it; a loss that is not finite ends the trial. Nothing is evaluated before the end. FLOPs are not
+    counted.
     """
 
     base: ClassVar[Mapping[str, Any]] = {}
@@ -57,8 +58,8 @@ class OfficialTask(Task):
 
     experiment: str = ""
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    metric_name: Optional[str] = None
-    data_dir: Optional[str] = None
+    metric_name: str | None = None
+    data_dir: str | None = None
 
     def __post_init__(self) -> None:
         if not self.experiment:
@@ -70,7 +71,7 @@ class OfficialTask(Task):
 
     @property
     def metric(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The name of what `evaluate` returns."""
+        """Name of the metric that `evaluate` returns."""
         config = self.config()
         wanted = self.metric_name or config.trainer.best_checkpoint_eval_metric
         if wanted:
@@ -86,7 +87,7 @@ class OfficialTask(Task):
         )
 
     def config(self) -> Any:
-        """The experiment's `ExperimentConfig`, overrides applied, locked.
+        """Returns the experiment's `ExperimentConfig`, overrides applied, locked.
 
         Raises:
           ExperimentError: for an unknown experiment or a key or value that does not fit its config.
@@ -104,18 +105,18 @@ class OfficialTask(Task):
         return config
 
     def prepare(self, config: Any) -> None:
-        """Called with the config before data is read: for subclasses that make data of their own."""
+        """Prepares a subclass's own data; called with the config before data is read."""
 
     def build_model(self) -> tf.keras.Model:
-        """The experiment's model with its `init_checkpoint`'s values, under its strategy.
+        """Builds the experiment's model under its strategy, with the values of its `init_checkpoint`.
 
-        Where a strategy's scope has been entered, under that one.
+        If a strategy's scope has been entered, the model is built under that one.
 
         Raises:
-          ExperimentError: for a model that has no weights before it sees data, where there are none to see.
+          ExperimentError: where it is not known which metric counts.
         """
         config = self.config()
-        assert self.metric  # before anything is trained
+        assert self.metric  # raises before anything is trained
         with self._scope(config), _mixed_precision(config), self._task(config) as task:
             model = task.build_model()
             if not model.built:
@@ -128,12 +129,12 @@ class OfficialTask(Task):
         self,
         model: tf.keras.Model,
         callbacks: Sequence[tf.keras.callbacks.Callback] = (),
-        checkpoint_dir: Optional[Path] = None,
+        checkpoint_dir: Path | None = None,
     ) -> None:
         """Trains by the experiment's own training step, `trainer.train_steps` times.
 
-        Callbacks see an epoch as `trainer.steps_per_loop` steps. Training that goes on from a checkpoint has
-        the weights, the optimizer and the step of where it was; its data begins anew, in another order.
+        For callbacks, an epoch is `trainer.steps_per_loop` steps. Training that goes on from a checkpoint has
+        its weights, optimizer and step; the data begins again, in another order.
 
         Raises:
           CheckpointError: see `Task.train`.
@@ -154,7 +155,8 @@ class OfficialTask(Task):
         with model.distribute_strategy.scope(), self._task(config) as task:
             task = with_rate(task, model)
             optimizer = train_utils.create_optimizer(task, config)
-            create_slots(optimizer, model.trainable_variables)  # in the training step: it is traced twice
+            # Slots that are made in the training step would have it traced twice.
+            create_slots(optimizer, model.trainable_variables)
             trainer = base_trainer.Trainer(config, task, model, optimizer, train=True, evaluate=False)
             model.optimizer = optimizer  # as `compile` does: callbacks look there
             callbacks, done = list(callbacks), 0
@@ -172,11 +174,11 @@ class OfficialTask(Task):
                 verbose=0,
             )
             _loop(trainer, task, watch, done, steps, per_epoch)
-            if hasattr(optimizer, "swap_weights"):  # a moving average of the weights is what is evaluated
+            if hasattr(optimizer, "swap_weights"):  # the moving average of the weights is evaluated
                 optimizer.swap_weights()
 
     def evaluate(self, model: tf.keras.Model) -> float:
-        """The metric over `trainer.validation_steps` batches of the validation data; -1: all of it."""
+        """Returns the metric over `trainer.validation_steps` batches of validation data; -1: all of it."""
         from official.core import base_trainer
 
         config = self.config()
@@ -202,7 +204,7 @@ class OfficialTask(Task):
 
     @contextlib.contextmanager
     def _task(self, config: Any) -> Iterator[Any]:
-        """A new task of Official Models, with a folder for what some write in between to evaluate."""
+        """Yields a new task of Official Models, with a folder for files that some write to evaluate."""
         from official.core import task_factory
 
         with tempfile.TemporaryDirectory(prefix="lambdapress-") as folder:
@@ -248,7 +250,7 @@ def _loop(trainer: Any, task: Any, watch: Any, done: int, steps: int, per_epoch:
 
 
 def _logs(output: Mapping[str, Any], task: Any) -> dict[str, float]:
-    """The trainer's logs under Keras's names, with the task's own loss and the rate's share apart."""
+    """Returns the trainer's logs under Keras's names; the task's own loss and the rate's share are apart."""
     logs = {name: float(value) for name, value in output.items()}
     loss = logs.pop("training_loss")
     rate = float(task.rate_loss.result())
@@ -257,14 +259,14 @@ def _logs(output: Mapping[str, Any], task: Any) -> dict[str, float]:
 
 
 def _features(task: Any, config: Any) -> Any:
-    """One batch as the model takes it."""
+    """Returns the inputs of one training batch, as the model takes them."""
     inputs = next(iter(task.build_inputs(config.task.train_data)))
     return inputs[0] if isinstance(inputs, tuple) and len(inputs) == 2 else inputs
 
 
 @contextlib.contextmanager
 def _mixed_precision(config: Any) -> Iterator[None]:
-    """The experiment's precision while its model is built: layers remember it, the next task has its own."""
+    """Sets the experiment's precision while its model is built: layers remember it, others are unaffected."""
     from official.modeling import performance
 
     before = tf.keras.mixed_precision.global_policy()

@@ -1,4 +1,4 @@
-"""The experiments that TensorFlow Official Models registers: names, and configs with overrides."""
+"""Lists the experiments of TensorFlow Official Models, and builds their configs with overrides."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from ..framework.registry import near_misses
+from ..framework.errors import LambdapressError
+from ..framework.messages import alternatives, did_you_mean
 
 _SCALARS = (bool, int, float, str)
 
 
-class ExperimentError(ValueError):
-    """An experiment, or a key of its config, that Official Models does not have."""
+class ExperimentError(LambdapressError, ValueError):
+    """Reports an experiment, or a config of one, that Official Models does not have or cannot run."""
 
 
 @functools.cache
 def _factory() -> dict[str, Any]:
-    """Official Models' own registry, filled; importing it takes about 10 s."""
+    """Returns Official Models' own registry, filled; importing it takes about 10 s."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tensorflow-hub's pkg_resources is deprecated
         from official.common import registry_imports  # noqa: F401
@@ -28,37 +29,35 @@ def _factory() -> dict[str, Any]:
 
 
 def experiments() -> list[str]:
-    """The name of every experiment, such as `bert/sentence_prediction`."""
+    """Returns the names of all experiments, such as `bert/sentence_prediction`."""
 
     def names(tree: Mapping[str, Any], prefix: str) -> list[str]:  # the registry nests at each slash
-        found: list[str] = []
+        paths: list[str] = []
         for key, value in tree.items():
-            found += names(value, f"{prefix}{key}/") if isinstance(value, dict) else [prefix + key]
-        return found
+            paths += names(value, f"{prefix}{key}/") if isinstance(value, dict) else [prefix + key]
+        return paths
 
     return sorted(names(_factory(), ""))
 
 
 def experiment_config(experiment: str, *overrides: Mapping[str, Any]) -> Any:
-    """An experiment's config with overrides: an Official Models `ExperimentConfig`, new.
+    """Returns a new Official Models `ExperimentConfig` of an experiment, with overrides.
 
     Args:
-      experiment: its name.
+      experiment: name of the experiment.
       *overrides: values by key, nested or with dots: `{"trainer": {"train_steps": 100}}` is the same as
         `{"trainer.train_steps": 100}`. Later ones win.
 
     Raises:
-      ExperimentError: for an experiment, a key or a type of value that there is not; names the nearest.
+      ExperimentError: for an unknown experiment or key (the message names the nearest), or a wrong type.
     """
     from official.core import exp_factory
 
     known = experiments()
     if experiment not in known:
-        near = near_misses(experiment, known)
-        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise ExperimentError(
-            f"official.experiment is {experiment!r}, which Official Models does not register; {hint}"
-            "`lambdapress list --official` lists all."
+            f"official.experiment is {experiment!r}, which Official Models does not register; "
+            f"{did_you_mean(experiment, known)}`lambdapress list --official` lists all."
         )
     config = exp_factory.get_exp_config(experiment)
     for changes in map(nested, overrides):
@@ -69,10 +68,10 @@ def experiment_config(experiment: str, *overrides: Mapping[str, Any]) -> Any:
 
 
 def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with keys split at their dots: `{"a.b": 1, "a": {"c": 2}}` is `{"a": {"b": 1, "c": 2}}`.
+    """Splits keys at their dots: `{"a.b": 1, "a": {"c": 2}}` becomes `{"a": {"b": 1, "c": 2}}`.
 
     Raises:
-      ExperimentError: for a key that is no name, or is set twice.
+      ExperimentError: for a key that is not a name, or that is set twice.
     """
     tree: dict[str, Any] = {}
     for key, value in overrides.items():
@@ -86,23 +85,24 @@ def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _merge(one: Any, other: Any, where: str) -> dict[str, Any]:
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        raise ExperimentError(f"official.overrides sets {where!r} twice: to {one!r} and to {other!r}.")
-    both = {key: _merge(one[key], other[key], f"{where}.{key}") for key in one.keys() & other.keys()}
-    return {**one, **other, **both}
+def _merge(first: Any, second: Any, where: str) -> dict[str, Any]:
+    if not (isinstance(first, dict) and isinstance(second, dict)):
+        raise ExperimentError(f"official.overrides sets {where!r} twice: to {first!r} and to {second!r}.")
+    both = {key: _merge(first[key], second[key], f"{where}.{key}") for key in first.keys() & second.keys()}
+    return {**first, **second, **both}
 
 
 def _check(config: Any, overrides: Mapping[str, Any], path: str, experiment: str) -> None:
-    """Official Models itself takes any type, and its error for a key does not say where or what there is."""
+    """Checks the keys and types of overrides.
+
+    Official Models itself takes any type, and its error for a key does not say where it is or what is known.
+    """
     known = [key for key in vars(config) if key not in config.RESERVED_ATTR]
     for key, value in overrides.items():
         where = f"{path}[{key!r}]"
         if key not in known:
-            near = near_misses(key, known)
-            hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
             raise ExperimentError(
-                f"{where}: {experiment} has no such key; {hint}There are: {', '.join(sorted(known))}."
+                f"{where}: {experiment} has no such key; {alternatives(key, sorted(known))}."
             )
         present = vars(config)[key]
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What is known here of Official Models' experiments: the file that the coverage test writes."""
+"""Reads the table of what works with Official Models' experiments, which the coverage test writes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import TextIO
 
 import tensorflow as tf
 
-from ..framework.slots import slots_of
-from ..framework.weights import weights_of
+from ..framework.surgery.computed_weights import computed_weights_of
+from ..framework.surgery.weights import weights_of
 
 FILE = "official_models.csv"
 
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """How far compression reaches into one experiment's model, at the size at which it was tried.
+    """The reach of compression in one experiment's model, at the size at which it was tried.
 
     Attributes:
       experiment: name in Official Models.
-      model: class of the model, which stays one of its bases in every form.
-      weights: tensors of the model that are trained.
-      reached_weights: those of them that are compressed.
-      parameters, reached_parameters: their elements.
+      model: name of the model's class, which stays one of its base classes in every form.
+      weights: number of tensors of the model that are trained.
+      reached_weights: number of those that are compressed.
+      parameters, reached_parameters: numbers of their elements.
       metric: the validation metric that was evaluated on the model read back from its file.
       note: why it does not work, or what was special; empty otherwise.
     """
@@ -41,7 +41,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """Of the parameters that were reached, in [0, 1]."""
+        """Share of the parameters that are reached, in [0, 1]."""
         return self.reached_parameters / self.parameters if self.parameters else 0.0
 
     def __str__(self) -> str:
@@ -52,9 +52,9 @@ class Coverage:
 
 
 def measure(experiment: str, plain: tf.keras.Model, compressible: tf.keras.Model, metric: str) -> Coverage:
-    """The coverage of `compressible`, which was made of `plain`."""
+    """Returns the coverage of `compressible`, which was made from `plain`."""
     trained = [weight.spec.size for weight in weights_of(plain) if weight.trained]
-    reached = [slot.spec.size for slot in slots_of(compressible)]
+    reached = [computed.spec.size for computed in computed_weights_of(compressible)]
     return Coverage(
         experiment=experiment,
         model=type(plain).__name__,
@@ -67,14 +67,14 @@ def measure(experiment: str, plain: tf.keras.Model, compressible: tf.keras.Model
 
 
 def known() -> dict[str, Coverage]:
-    """What was tried, by experiment."""
+    """Reads the coverage of every experiment that was tried, by its name."""
     package = importlib.resources.files("lambdapress.gin_configs")
     with package.joinpath(FILE).open(encoding="utf-8") as file:
         return {row.experiment: row for row in _read(file)}
 
 
 def write(rows: Iterable[Coverage], file: TextIO) -> None:
-    """The CSV that `known` reads."""
+    """Writes the CSV that `known` reads."""
     names = [field.name for field in dataclasses.fields(Coverage)]
     writer = csv.DictWriter(file, names, lineterminator="\n")
     writer.writeheader()

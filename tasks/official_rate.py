@@ -1,8 +1,8 @@
-"""The rate reaches the gradient of every Official Models task.
+"""Makes the rate reach the gradient of every Official Models task.
 
-Some of its tasks add `model.losses` to their loss, others ignore it, and a task says nowhere which. So
-the task's own loss is asked: it is differentiated with respect to λ, once, as the training step is
-traced. Where that derivative does not exist the rate is added; where it still does not, training stops.
+Some tasks add `model.losses` to their loss, others ignore it, and a task does not say which. So the task's
+own loss is differentiated with respect to λ, once, while the training step is traced. Where there is no
+derivative, the rate is added; where there is still none, training stops.
 """
 
 from __future__ import annotations
@@ -12,33 +12,34 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..framework.forms import rate_terms, rated_slots
+from ..framework.errors import LambdapressError
+from ..framework.forms.rate import rate_terms, rated_weights
 
 
-class RateError(RuntimeError):
-    """A task whose training would not know the rate."""
+class RateError(LambdapressError, RuntimeError):
+    """Reports a task whose training would ignore the rate."""
 
 
 def with_rate(task: Any, model: tf.keras.Model) -> Any:
-    """`task`, changed such that its training step minimises its loss and the rate of `model`.
+    """Returns `task`, changed so that its training step minimises its loss and the rate of `model`.
 
     The task also gets `rate_loss`, a metric: the mean over the steps of λ·rate/num_params as it enters
-    the loss. And it no longer initialises the model, which has its values.
+    the loss. It no longer initialises the model, which already has its values.
 
     Args:
       task: a new task of Official Models; its class is replaced by a subclass of it.
-      model: compressible; what the task will train. Without a rate (the algorithm `none`) nothing is added.
+      model: the compressible model to train. Without a rate (the algorithm `none`) nothing is added.
     """
     bases = (_RateInLoss, type(task))
     task.__class__ = types.new_class(f"RateInLoss{type(task).__name__}", bases)
     task._compressible, task._tape = model, None
     task.rate_loss = tf.keras.metrics.Mean("rate_loss", dtype=tf.float32)
-    task.has_rate = bool(rated_slots(model))
+    task.has_rate = bool(rated_weights(model))
     return task
 
 
 class _RateInLoss:
-    """Mixed into the class of an Official Models task."""
+    """Adds the rate to the loss of the Official Models task that it is mixed into."""
 
     _compressible: Any
     _tape: Any
@@ -47,7 +48,7 @@ class _RateInLoss:
     loss: str
 
     def initialize(self, model: tf.keras.Model) -> None:
-        """The trainer calls this where there is no checkpoint, to load values into a model that has them."""
+        """Does nothing: the trainer calls this where there is no checkpoint, but the model has its values."""
 
     def build_losses(self, *args: Any, **kwargs: Any) -> Any:
         total = super().build_losses(*args, **kwargs)  # type: ignore[misc]

@@ -1,9 +1,9 @@
-"""A text task whose best possible accuracy is known: which of four Markov chains wrote a sentence."""
+"""Trains a text classifier of known best accuracy: it tells which of four Markov chains wrote a sentence."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Optional
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -18,24 +18,25 @@ from .markov import Corpus, corpus
 class MarkovText(KerasTask):
     """Sentences by four known Markov chains: an embedding and a GRU of 35,236 parameters, no download.
 
-    The label is the source, as `markov.py` draws them: 1,024 words in 6 classes, sentences of 16 words,
-    64,000 to train on and 5,000 to test on. The best possible classifier, which knows the chains, is right
-    for 97.5% of the test sentences (`corpus().best_accuracy`), and none can be expected to do better. The
-    sources have 9.53, 9.57, 9.47 and 9.56 bits a word, of 10. 93% of the parameters are in the embedding. The
-    data is part of the task, not of a trial: the trial's seed does not change it.
+    The label is the source of a sentence (see `markov.py`). There are 1,024 words in 6 classes, and sentences
+    of 16 words: 64,000 to train on and 5,000 to test on. The best possible classifier, which knows the
+    chains, is right for 97.5% of the test sentences (`corpus().best_accuracy`); no other can be expected to
+    do better. The sources have 9.53, 9.57, 9.47 and 9.56 bits per word, of 10 possible ones. 93% of the
+    parameters are in the embedding. The data is part of the task, not of a trial: the trial's seed does not
+    change it.
 
     Attributes:
-      vocabulary: how many words there are.
-      length: words of a sentence.
-      train_examples, test_examples: how many sentences.
-      sources: how many labels there are.
-      classes: of words, by which the sources go.
-      data_seed: of the sources and their sentences.
-      embedding_units: numbers a word in the embedding.
+      vocabulary: number of words.
+      length: words per sentence.
+      train_examples, test_examples: numbers of sentences.
+      sources: number of sources, and so of labels.
+      classes: number of word classes, by which the sources choose words.
+      data_seed: seed of the sources and their sentences.
+      embedding_units: numbers per word in the embedding.
       recurrent_units: numbers in the GRU's state.
     """
 
-    max_value: ClassVar[Optional[float]] = None
+    max_value: ClassVar[float | None] = None
 
     epochs: int = 4
     batch_size: int = 256
@@ -52,7 +53,7 @@ class MarkovText(KerasTask):
     recurrent_units: int = 16
 
     def corpus(self) -> Corpus:
-        """The sentences, and how well one can do on them."""
+        """Returns the sentences, and the best possible accuracy on them."""
         return corpus(
             self.data_seed,
             self.vocabulary,
@@ -64,7 +65,7 @@ class MarkovText(KerasTask):
         )
 
     def load(self, split: str) -> Split:
-        """Word ids, int32 of shape (examples, length), in the place of images."""
+        """Returns a split with word ids, int32 of shape (examples, length), instead of images."""
         made = self.corpus()
         return {
             "train": Split(made.words, made.labels),

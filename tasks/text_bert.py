@@ -1,4 +1,4 @@
-"""Official Models' BERT on the sentences of `markov.py`, whose best possible classification is known."""
+"""Trains Official Models' BERT on the sentences of `markov.py`, whose best possible accuracy is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +25,8 @@ _BATCH, _STEPS = 256, 1000
 class MarkovBert(OfficialTask):
     """Sentences by four known Markov chains: Official Models' BERT, 2 layers of 64 units, no download.
 
-    Its experiment `bert/sentence_prediction` on the data of `markov_text`, where 97.5% is the best possible.
+    This is the experiment `bert/sentence_prediction` on the data of `markov_text`, where the best possible
+    accuracy is 97.5%.
     """
 
     deterministic: ClassVar[bool] = True
@@ -51,10 +52,10 @@ class MarkovBert(OfficialTask):
     }
 
     experiment: str = "bert/sentence_prediction"
-    metric_name: Optional[str] = "cls_accuracy"
+    metric_name: str | None = "cls_accuracy"
 
     def prepare(self, config: Any) -> None:
-        """Says where the sentences are, unless an override did."""
+        """Sets the paths of the sentences, unless an override did."""
         for split in ("train", "validation"):
             data = getattr(config.task, f"{split}_data")
             data.input_path = data.input_path or os.path.join(_folder().name, f"{split}.tfrecord")
@@ -62,7 +63,7 @@ class MarkovBert(OfficialTask):
 
 @functools.cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
-    """The sentences as Official Models reads them, written once per process and removed at its end."""
+    """Writes the sentences as Official Models reads them, once per process; they are removed at its end."""
     folder = tempfile.TemporaryDirectory(prefix="lambdapress-")
     made = corpus()
     for split, words, labels in (
@@ -70,7 +71,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
         ("validation", made.test_words, made.test_labels),
     ):
         with tf.io.TFRecordWriter(os.path.join(folder.name, f"{split}.tfrecord")) as writer:
-            for sentence, label in zip(words, labels):
+            for sentence, label in zip(words, labels, strict=True):
                 writer.write(_example(sentence, int(label)).SerializeToString())
     return folder
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: a clean global state around each test, and the datasets that some tests need."""
+"""Gives tests shared fixtures: a clean global state around each, and the datasets that some need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import sys
 from pathlib import Path
 
-# Before TensorFlow and matplotlib are first imported, by whichever test.
+# Set before any test imports TensorFlow or matplotlib.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -18,7 +18,7 @@ SWITCH = "LAMBDAPRESS_REQUIRE_DATA"
 
 
 def prepared_data(dataset: str) -> Path:
-    """The TFDS folder, if it holds `dataset`; else skips the test, or fails it where data must be there."""
+    """Returns the TFDS folder if it holds `dataset`; else skips the test, or fails it if data is required."""
     needs = f"needs data: set TFDS_DATA_DIR to a folder with {dataset} prepared"
     folder = os.environ.get("TFDS_DATA_DIR")
     if folder and (Path(folder) / dataset).is_dir():
@@ -30,23 +30,25 @@ def prepared_data(dataset: str) -> Path:
 
 @pytest.fixture
 def mnist_data_dir() -> Path:
-    """A TFDS data folder with MNIST prepared."""
+    """Returns a TFDS data folder with MNIST prepared."""
     return prepared_data("mnist")
 
 
 @pytest.fixture
 def cifar10_data_dir() -> Path:
-    """A TFDS data folder with CIFAR-10 prepared."""
+    """Returns a TFDS data folder with CIFAR-10 prepared."""
     return prepared_data("cifar10")
 
 
 def reset_global_state() -> None:
-    """Undoes what a test may have left in gin and Keras, and seeds; imports nothing that is not there yet."""
+    """Resets gin, Keras and seeds after a test; imports no module that is not imported yet."""
     random.seed(SEED)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(SEED)
     if gin := sys.modules.get("gin"):
         gin.clear_config()
+    if modules := sys.modules.get("lambdapress.sweeps.gin.user_modules"):
+        modules._imported.clear()
     if "keras" in sys.modules and (tf := sys.modules.get("tensorflow")):
         tf.random.set_seed(SEED)
         tf.keras.backend.clear_session()
@@ -56,7 +58,7 @@ def reset_global_state() -> None:
 
 @pytest.fixture(autouse=True)
 def clean_state():
-    """Every test starts from the same global state and leaves none behind."""
+    """Gives every test the same global state, and removes what the test leaves behind."""
     reset_global_state()
     yield
     reset_global_state()

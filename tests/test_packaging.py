@@ -1,4 +1,4 @@
-"""The wheel: what is inside, and that it works in an environment that has never seen the checkout."""
+"""Tests the wheel: its contents, and its use in an environment that has never seen the checkout."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ROOMS = ("framework", "algorithms", "tasks", "sweeps", "gin_configs")
 
 
 def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`command` run to its end; fails the test with all of its output when it does not exit with 0."""
-    # None of this process's paths and switches: what works, works because it is installed.
+    """Runs `command` to its end; fails the test, with all output, if the exit code is not 0."""
+    # Without this process's paths and switches, only installed packages can work.
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_", "MPL"))
     }
@@ -43,7 +43,7 @@ def pip(*arguments: object, cwd: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of a copy of the checkout: a build leaves files behind, and packs what an older one left."""
+    """Builds a wheel from a copy of the checkout: builds leave files behind and pack old ones."""
     source = tmp_path_factory.mktemp("source")
     for room in ROOMS:
         shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -57,10 +57,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of an environment with the wheel in it and, of this one, only the dependencies.
+    """Returns the bin folder of an environment with the wheel and this environment's dependencies only.
 
-    The folder of the dependencies is named in a `.pth` file, whose own `.pth` files Python does not
-    read: the editable install of the checkout stays out of sight.
+    A `.pth` file names the folder of the dependencies. Python does not read the `.pth` files in that folder,
+    so the editable install of the checkout stays out of sight.
     """
     home = tmp_path_factory.mktemp("elsewhere")
     run(sys.executable, "-m", "venv", "--without-pip", home / "env", cwd=home)
@@ -77,7 +77,7 @@ def test_the_wheel_holds_every_module_and_config_and_nothing_else(wheel: Path):
     expected = {
         f"lambdapress/{path.relative_to(ROOT).as_posix()}"
         for room in ROOMS
-        for pattern in ("*.py", "*.gin", "*.csv")
+        for pattern in ("*.py", "*.pyi", "*.gin", "*.csv")
         for path in (ROOT / room).rglob(pattern)
     }
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -90,7 +90,7 @@ def test_the_wheel_names_its_dependencies_its_licence_and_the_python_it_needs(wh
         metadata = email.message_from_bytes(archive.read(path))
         assert any(name.endswith("LICENSE") for name in archive.namelist())
     python = SpecifierSet(metadata["Requires-Python"])
-    assert [minor for minor in range(7, 15) if f"3.{minor}.1" in python] == [9, 10, 11]
+    assert [minor for minor in range(7, 15) if f"3.{minor}.1" in python] == [10, 11]
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
     ranges = {one.name: one.specifier for one in requirements if one.marker is None}
     assert "2.14.1" in ranges["tensorflow-compression"] and "2.14.0" not in ranges["tensorflow-compression"]
@@ -113,7 +113,7 @@ def test_the_lock_file_pins_every_direct_dependency_by_hash(wheel: Path):
             pinned.setdefault(canonicalize_name(one.name), []).append(one)
     for line in metadata.get_all("Requires-Dist", []):
         wanted = Requirement(line)
-        for python in ("3.9", "3.10", "3.11"):
+        for python in ("3.10", "3.11"):
             environment = {
                 "python_version": python,
                 "python_full_version": f"{python}.7",
@@ -179,7 +179,7 @@ def test_help_answers_without_importing_what_takes_long(elsewhere: Path, tmp_pat
 
 
 def assert_quiet(done: subprocess.CompletedProcess[str]) -> None:
-    """No start-up noise of TensorFlow or of what it imports."""
+    """Checks that TensorFlow and its imports print nothing at start-up."""
     for noise in ("tensorflow/", "Warning", "WARNING", "oneDNN", "cuda", "absl"):
         assert noise not in done.stdout + done.stderr
 

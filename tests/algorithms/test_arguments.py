@@ -1,4 +1,4 @@
-"""Hyper-parameters of the wrong type or size: refused where an algorithm is built, by name."""
+"""Checks that hyper-parameters of a wrong type or size are refused, by name, where an algorithm is built."""
 
 from __future__ import annotations
 

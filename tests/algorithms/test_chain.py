@@ -1,4 +1,4 @@
-"""Two algorithms on the same weight."""
+"""Tests two algorithms on the same weight."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from lambdapress.framework import WeightSpec, algorithms
-from lambdapress.framework.storage import config_of
+from lambdapress.framework.algorithm import config_of
 
 SPEC = WeightSpec("dense/kernel", (60, 50), "float32", "kernel")
 CONV = WeightSpec("conv/kernel", (3, 3, 8, 16), "float32", "kernel", spatial=2)
@@ -72,7 +72,7 @@ def test_factors_are_cut_to_their_rank():
 
 
 def test_a_mask_is_chosen_before_rounding():
-    """By what rounds to 0 at present, weights on their way to or from 0 would be dropped for good."""
+    """Guards against masks by rounded values, which would drop for good all weights that now round to 0."""
     algorithm, variables = fitted([["pruning", {"sparsity": 0.5}], ["epr", {"log_step": 3.0}]])
     assert np.all(algorithm.project(variables, SPEC) == 0)
     latent = np.reshape(variables["weight__latent"], SPEC.shape)

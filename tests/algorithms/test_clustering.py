@@ -1,4 +1,4 @@
-"""Codebooks shared by the weights of a tensor."""
+"""Tests codebooks that the weights of a tensor share."""
 
 from __future__ import annotations
 

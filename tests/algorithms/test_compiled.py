@@ -1,4 +1,4 @@
-"""Compiled work over weights: small, compiled and sliced tensors get the same answers."""
+"""Checks that compiled work gives the same results for small, compiled and sliced tensors."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def test_penalties_and_their_gradients_are_those_of_small_pieces(shape, penalty)
 
     whole, by_latent = evaluate(latent)
     parts = [evaluate(latent[:, i : i + 1000]) for i in range(0, shape[1], 1000)]
-    for ours, pieces in zip(whole, zip(*[sums for sums, _ in parts])):
+    for ours, pieces in zip(whole, zip(*[sums for sums, _ in parts], strict=True), strict=True):
         np.testing.assert_allclose(ours, tf.add_n(list(pieces)), rtol=2e-4)
     np.testing.assert_allclose(by_latent, tf.concat([g for _, g in parts], axis=1), rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""EPR: a learned probability model, whose rate is in bits."""
+"""Tests EPR: a learned probability model whose rate is in bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPEC = WeightSpec("dense/kernel", (100, 50), "float32", "kernel")
 
 
 def density(y: np.ndarray, alpha: float, beta: float) -> np.ndarray:
-    """The prior, written down anew: flat on [-1/2, 1/2], a power of the distance beyond."""
+    """Computes the prior independently: flat on [-1/2, 1/2], a power of the distance beyond."""
     return (1 + np.maximum(np.abs(y) - 0.5, 0) / alpha) ** -beta / (1 + 2 * alpha / (beta - 1))
 
 
@@ -51,7 +51,7 @@ def test_gradients_of_the_rate_are_those_of_its_values():
     with tf.GradientTape() as tape:
         loss = expected_log_distance(latent, inverse, alpha)
     gradients = tape.gradient(loss, [latent, inverse, alpha])
-    for variable, gradient in zip((latent, inverse, alpha), gradients):
+    for variable, gradient in zip((latent, inverse, alpha), gradients, strict=True):
         direction = tf.constant(RNG.normal(size=variable.shape).astype(np.float32))
         epsilon = 1e-2
         variable.assign_add(epsilon * direction)

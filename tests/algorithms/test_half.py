@@ -1,4 +1,4 @@
-"""The cast to 16 bits."""
+"""Tests the cast to 16 bits."""
 
 from __future__ import annotations
 

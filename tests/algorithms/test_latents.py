@@ -1,4 +1,4 @@
-"""Latents, steps and their transform."""
+"""Tests latents, steps and their transform."""
 
 from __future__ import annotations
 

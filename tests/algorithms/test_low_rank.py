@@ -1,4 +1,4 @@
-"""Truncated singular value decomposition."""
+"""Tests truncated singular value decomposition."""
 
 from __future__ import annotations
 

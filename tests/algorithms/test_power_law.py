@@ -1,4 +1,4 @@
-"""The notebook's algorithm."""
+"""Tests the notebook's algorithm."""
 
 from __future__ import annotations
 

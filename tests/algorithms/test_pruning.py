@@ -1,4 +1,4 @@
-"""Magnitude pruning, its schedule and its patterns."""
+"""Tests magnitude pruning, its schedule and its patterns."""
 
 from __future__ import annotations
 

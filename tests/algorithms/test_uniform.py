@@ -1,4 +1,4 @@
-"""Uniform quantisation, and its steps."""
+"""Tests uniform quantisation and its steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEIGHT = np.random.default_rng(0).normal(scale=0.05, size=SPEC.shape).astype(np.
 
 
 def compressed(weight=WEIGHT, spec=SPEC, lmbda=1.0, **arguments):
-    """The decoded weight and the bytes of its code."""
+    """Returns the decoded weight and the number of bytes of its code."""
     algorithm = algorithms.build("uniform", **arguments)
     encoded = algorithm.encode(algorithm.init(tf.constant(weight), spec, lmbda), spec)
     return algorithm.decode(encoded, spec).numpy(), len(encoded["code"].numpy())
@@ -101,7 +101,7 @@ def test_a_wrong_hyperparameter_is_refused_by_name(arguments, message):
 
 
 def test_what_one_channel_is_does_not_decide_the_step_of_all():
-    """Of many values a sample is looked at, which must not be of some channels alone."""
+    """Checks that the sample of many values is not taken from a few channels only."""
     spec = WeightSpec("dense/kernel", (2**14, 16), "float32", "kernel")
     weight = np.random.default_rng(0).normal(size=spec.shape).astype(np.float32)
     sizes = []

@@ -1,4 +1,4 @@
-"""Embeddings put together from sub-unit embeddings."""
+"""Tests embeddings that are built from sub-unit embeddings."""
 
 from __future__ import annotations
 

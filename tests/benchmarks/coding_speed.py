@@ -1,9 +1,9 @@
-"""How fast weights are encoded and decoded, on one core.
+"""Measures how fast weights are encoded and decoded on one core.
 
     python tests/benchmarks/coding_speed.py [--weights 20000000]
 
-Prints millions of weights a second for each algorithm's `encode` and `decode` of one dense kernel whose
-latents are mostly zeros, and the bits a weight takes beside the entropy of its integers.
+Prints millions of weights per second for each algorithm's `encode` and `decode` of one dense kernel whose
+latents are mostly zeros. It also prints the bits per weight next to the entropy of the integers.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Peak memory of decoding while a model runs, by the number of its layers.
+"""Measures the peak memory of decoding while a model runs, by its number of layers.
 
     python tests/benchmarks/decode_memory.py
 
-A model of equal dense layers is exported in every format, each file run in a fresh process. Plain weights
-take memory for every layer; weights that are decoded on each call should take it for one layer at a time,
-besides their codes. Prints the peak beyond the idle process, and what one more layer adds to it, in layers.
+A model of equal dense layers is exported in every format, and each file is run in a fresh process. Plain
+weights take memory for every layer; weights that are decoded on each call should take it for one layer at a
+time, in addition to their codes. Prints the peak beyond the idle process, and how much one more layer adds to
+it, in layers.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from lambdapress.framework import algorithms, to_compressed
-from lambdapress.sweeps.deployment import measure
-from lambdapress.sweeps.exports import FORMATS, size_of
+from lambdapress.framework.export.formats import all_measured
+from lambdapress.sweeps.deployment.benchmark import time_file
+from lambdapress.sweeps.deployment.trial_model import size_of
 
 
 def network(layers: int, width: int, nonzero: float) -> tf.keras.Model:
-    """Dense layers with sparse kernels, as compression leaves them."""
+    """Makes dense layers with sparse kernels, as compression leaves them."""
     rng = np.random.default_rng(0)
     model = tf.keras.Sequential([tf.keras.Input((width,))])
     for _ in range(layers):
@@ -45,7 +47,7 @@ def main() -> None:
         + "".join(f"{n:>4} layers: file, peak MB" for n in arguments.layers)
         + "   a layer more"
     )
-    for form in FORMATS:
+    for form in all_measured():
         peaks, cells = [], []
         for layers in arguments.layers:
             plain = network(layers, arguments.width, arguments.nonzero)
@@ -53,7 +55,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / form.file_name
                 form.write(model, path)
-                peaks.append(measure(path, threads=1, seconds=0.5)["peak_bytes"])
+                peaks.append(time_file(path, threads=1, seconds=0.5, form=form.name)["peak_bytes"])
                 cells.append(f"{size_of(path) / 1e6:14.1f} {peaks[-1] / 1e6:9.0f}")
         more = (peaks[-1] - peaks[0]) / (arguments.layers[-1] - arguments.layers[0]) / one
         print(f"{form!s:34}" + " ".join(cells) + f"   {more:8.2f}×", flush=True)

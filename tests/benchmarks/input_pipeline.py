@@ -1,8 +1,8 @@
-"""What the input pipeline costs: an epoch of mnist_classifier fed in three ways, as ratios in one run.
+"""Measures the cost of the input pipeline: feeds an epoch of mnist_classifier in three ways, in one run.
 
 The ways are a tutorial's (`tfds.load`, a `map` per example), the task's own, and one batch repeated from
-memory, which is as fast as any input can be. Each is timed after a warm-up, in turn, several times over; the
-fastest time counts. Needs MNIST (see `TFDS_DATA_DIR`):
+memory, which is as fast as any input can be. They are timed in turns, several times, after a warm-up; the
+fastest time of each counts, and ratios are printed. Needs MNIST (see `TFDS_DATA_DIR`):
 
     python tests/benchmarks/input_pipeline.py [--steps 100] [--rounds 3]
 """
@@ -27,7 +27,7 @@ BATCH = 128
 
 
 def per_example() -> tf.data.Dataset:
-    """The tutorial's pipeline, with TFDS's own cache of the encoded examples."""
+    """Makes the tutorial's pipeline, with TFDS's own cache of the encoded examples."""
 
     def normalise(image, label):
         return tf.cast(image, tf.float32) / 255.0, label
@@ -56,7 +56,7 @@ def main() -> None:
     iterators = {"per-example map": per_example(), "this project": ours(), "same batch": same_batch()}
     iterators = {name: iter(data) for name, data in iterators.items()}
     best = {name: {} for name in iterators}
-    for round_ in range(arguments.rounds + 1):  # the first warms up, and is not counted
+    for round_ in range(arguments.rounds + 1):  # the first round warms up and is not counted
         for name, iterator in iterators.items():
             wall, cpu = time.perf_counter(), time.process_time()
             model.fit(iterator, steps_per_epoch=arguments.steps, verbose=0)

@@ -19,21 +19,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Optional
 
-COMMAND = [sys.executable, "-c", "from lambdapress.sweeps.cli import main; main()", "sweep"]
+COMMAND = [sys.executable, "-c", "from lambdapress.sweeps.cli.main import main; main()", "sweep"]
 TIMES = ["train_seconds", "compress_seconds", "evaluate_seconds"]
 VICTIMS = ["worker", "runner", "both"]
 
 
 def start(arguments: list[str]) -> subprocess.Popen:
-    """A runner in a session of its own."""
+    """Starts a runner in a session of its own."""
     return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def workers_of(pid: int) -> list[int]:
-    """Processes that a runner has started and that are at a trial (its resource tracker is none of them)."""
+    """Lists the worker processes that a runner has started (its resource tracker is not a worker)."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
@@ -43,7 +43,7 @@ def workers_of(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that waits to be collected does not."""
+    """Tells if a process runs; a zombie does not count."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     return False
@@ -55,8 +55,8 @@ def kill(pid: int) -> None:
 
 
 def check_results(out: Path) -> int:
-    """Reads every result there is; a broken one raises. Returns how many there are."""
-    from lambdapress.sweeps.result_file import read_result
+    """Reads every result, raises for a broken one, and returns how many there are."""
+    from lambdapress.sweeps.results.schema import read_result
 
     return len([read_result(path) for path in out.glob("*/result.json")])
 
@@ -70,7 +70,7 @@ def watch(out: Path, seconds: float, until: Callable[[], bool]) -> None:
 
 
 def is_training(out: Path, begun: float) -> bool:
-    """Whether a trial has told of its progress since `begun`, on the monotonic clock."""
+    """Tells if a trial has reported progress since `begun`, a time of the monotonic clock."""
     since = time.time() - (time.monotonic() - begun)
     for path in out.glob("*/progress.json"):
         with contextlib.suppress(FileNotFoundError):
@@ -80,10 +80,10 @@ def is_training(out: Path, begun: float) -> bool:
 
 
 def disturb(arguments: list[str], out: Path, victim: str, chance: random.Random, longest: float) -> str:
-    """One round: returns what was done, in words."""
+    """Runs one round of the test and returns a description of it."""
     runner = start(arguments)
     begun = time.monotonic()
-    if chance.random() < 0.8:  # else it may also hit the runner while it starts
+    if chance.random() < 0.8:  # otherwise the kill may hit the runner while it starts
         watch(out, 600.0, lambda: runner.poll() is not None or is_training(out, begun))
     watch(out, chance.uniform(0.0, longest), lambda: runner.poll() is not None)
     seconds = time.monotonic() - begun
@@ -109,7 +109,7 @@ def disturb(arguments: list[str], out: Path, victim: str, chance: random.Random,
 
 
 def finish(arguments: list[str], out: Path):
-    """Runs the command to its end; the frame of its results without what is a matter of time."""
+    """Runs the command to its end, and returns the frame of its results without times."""
     from lambdapress.sweeps import load_results
 
     runner = start(arguments)
@@ -123,7 +123,7 @@ def finish(arguments: list[str], out: Path):
     return frame.drop(columns=[*TIMES, "directory", "attempts"])
 
 
-def main(arguments: Optional[list[str]] = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeat", type=int, default=20, help="rounds [default: 20]")
     parser.add_argument("--longest", type=float, default=20.0, help="of seconds until a kill [default: 20]")

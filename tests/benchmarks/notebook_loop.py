@@ -1,12 +1,12 @@
-"""A λ sweep of the notebook "Scalable model compression" against `lambdapress sweep`, in one run.
+"""Compares a λ sweep in the notebook "Scalable model compression" with `lambdapress sweep`, in one run.
 
     python tests/benchmarks/notebook_loop.py [--lmbdas 2 10] [--epochs 5] [--workers 2]
 
-The notebook's experiment is one process that trains the λ one after the other: layers that quantise
-their own weights, TFC's power-law model for penalty and code, a pipeline that maps one example at a
-time, validation after each epoch. It is written anew here in that shape, with two mends in its favour:
-the dense layer is a matrix product rather than a batched matrix-vector product, and nothing is saved
-to disk. Prints seconds of wall time for both, their ratio, and size and accuracy a λ. Needs MNIST.
+The notebook's experiment is one process that trains the λ one after the other. It has layers that quantise
+their own weights, TFC's power-law model for penalty and code, a pipeline that maps one example at a time, and
+validation after each epoch. It is written again here in that form, with two changes in its favour: the dense
+layer is a matrix product instead of a batched matrix-vector product, and nothing is saved to disk. Prints
+seconds of wall time for both, their ratio, and size and accuracy for each λ. Needs MNIST.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class QuantisedConv(Quantised):
 
 
 def notebook_trial(lmbda: float, epochs: int) -> tuple[int, float]:
-    """Bytes of codes and half-precision steps, and top-1 accuracy, of one λ."""
+    """Returns the bytes of codes and half-precision steps, and the top-1 accuracy, for one λ."""
     weight = lmbda / 1_256_080
     model = tf.keras.Sequential(
         [

@@ -1,9 +1,9 @@
-"""What a large model costs: ResNet-50 of Official Models made compressible, compressed and decoded.
+"""Measures the cost of a large model: Official Models' ResNet-50, made compressible, compressed and decoded.
 
     python tests/benchmarks/resnet50.py [algorithm ...]
 
-Each algorithm runs in a process of its own. Prints seconds for each step, and the most memory that the
-process held so far beyond what it held with the plain model, in multiples of the float32 weights.
+Each algorithm runs in a process of its own. Prints seconds for each step, and the peak memory of the process
+so far beyond its memory with the plain model, in multiples of the float32 weights.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def peak() -> int:
-    """Bytes of the largest resident set that this process had so far."""
+    """Returns the size in bytes of the largest resident set of this process so far."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
@@ -38,7 +39,7 @@ def timed(what: str, function: Callable[[], Any]) -> Any:
 
 def measure(name: str) -> None:
     from lambdapress.framework import algorithms, load, save, to_compressible
-    from lambdapress.framework.slots import slots_of
+    from lambdapress.framework.surgery.computed_weights import computed_weights_of
     from lambdapress.tasks.official import OfficialTask
 
     overrides = {"task.model.backbone.resnet.model_id": 50, "task.model.num_classes": 1000}
@@ -58,9 +59,12 @@ def measure(name: str) -> None:
         size = timed("compressing and writing", lambda: save(model, path))
         model = None
         beyond("peak so far")
-        stored = timed("reading, as a compressed model", lambda: load(path, plain, decode="each_call"))
-        slots = slots_of(stored)
-        timed(f"decoding {len(slots)} weights", lambda: [slot.compute().shape for slot in slots])
+        stored = timed("reading, as a compressed model", lambda: load(path, plain, decode="during"))
+        computed_weights = computed_weights_of(stored)
+        timed(
+            f"decoding {len(computed_weights)} weights",
+            lambda: [computed.compute().shape for computed in computed_weights],
+        )
         beyond("peak so far")
         print(f"  {'size':44}{size / 1e6:8.2f} MB")
 

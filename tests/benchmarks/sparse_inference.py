@@ -1,4 +1,4 @@
-"""Does structured sparsity pay at inference? TensorFlow Lite, pruned models against dense ones, one thread.
+"""Measures if structured sparsity pays at inference: pruned and dense models in TensorFlow Lite, one thread.
 
 Prunes the kernels of a perceptron of 1024 units, and of 1×1 convolutions, by `pruning`, in patterns that
 TensorFlow Lite has kernels for, converts each with and without `EXPERIMENTAL_SPARSITY`, and prints the time
@@ -37,7 +37,7 @@ def network() -> tf.keras.Model:
 
 
 def convolutions() -> tf.keras.Model:
-    """Of 1×1, which XNNPACK has sparse kernels for."""
+    """Makes a model of 1×1 convolutions, for which XNNPACK has sparse kernels."""
     tf.keras.utils.set_random_seed(0)
     stem = tf.keras.layers.Conv2D(64, 3, 2, "same", activation="relu")
     layers = [tf.keras.layers.Conv2D(256, 1, activation="relu") for _ in range(LAYERS)]
@@ -61,7 +61,7 @@ def converted(model: tf.keras.Model, sparse: bool) -> bytes:
 
 
 class Timed:
-    """A converted model, and the least time of a call so far."""
+    """Keeps a converted model and the shortest time of a call so far."""
 
     def __init__(self, content: bytes):
         self.size, self.seconds = len(content), np.inf

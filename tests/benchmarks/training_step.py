@@ -1,10 +1,10 @@
-"""What a training step of the compressible model costs beside the plain model's, in one process.
+"""Measures a training step of the compressible model against the plain model's, in one process.
 
     python tests/benchmarks/training_step.py [--rounds 7] [algorithm ...]
 
-Prints, for three networks, milliseconds a step and the ratio to the plain model's step, as the median
-over rounds in which the models take turns: machines are noisy, ratios within a round less so. The
-input is one batch again and again, so the step is all that is measured.
+Prints, for three networks, milliseconds per step and the ratio to the plain model's step, as the median over
+rounds in which the models take turns: machines are noisy, ratios within a round less so. The input is one
+batch again and again, so only the step is measured.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ BATCH = 128
 
 
 def mlp() -> tf.keras.Model:
-    """A perceptron with three hidden layers of 2,048: 10,020,874 parameters."""
+    """Makes a perceptron with three hidden layers of 2,048 units: 10,020,874 parameters."""
     layers = [tf.keras.layers.Dense(2048, "relu") for _ in range(3)]
     return tf.keras.Sequential([tf.keras.Input((784,)), *layers, tf.keras.layers.Dense(10)], name="mlp_10m")
 
 
 def step_of(model: tf.keras.Model):
-    """One training step of `model` as a function without arguments."""
+    """Returns one training step of `model` as a function without arguments."""
     model.compile(
         tf.keras.optimizers.Adam(1e-4), tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )

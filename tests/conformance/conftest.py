@@ -1,15 +1,16 @@
-"""The models of the conformance table: every layer type, and every way to put layers together.
+"""Makes the models of the conformance table: every layer type, and every way to put layers together.
 
-Each builder makes its model and a batch of inputs anew; the table gives every algorithm that is
-registered every model, so that a new one is tested by being registered.
+Each builder makes a new model and a batch of inputs. The table combines every registered algorithm with every
+model, so a new algorithm is tested as soon as it is registered.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,7 +171,7 @@ for policy in ("mixed_bfloat16", "mixed_float16", "float64", "bfloat16"):
 
 @entry
 def every_layer_mixed_float16():
-    """All layer types side by side: making and cloning so many models of one layer each takes minutes."""
+    """Makes a model of all layer types, since many models of one layer each would take minutes."""
     policy, inputs, outputs = "mixed_float16", [tf.keras.Input((5,), dtype=tf.int32)], []
     outputs.append(k.Embedding(6, 4, dtype=policy)(inputs[0]))
     tf.keras.mixed_precision.set_global_policy(policy)  # wrappers do not pass a policy on
@@ -196,7 +197,7 @@ def batch_norm_and_dropout_without_bias():
 
 
 class Affine(tf.keras.layers.Layer):
-    """Written by a user who has never heard of us."""
+    """A layer written by a user who does not know this package."""
 
     def build(self, input_shape):
         self.mixing = self.add_weight("mixing", (input_shape[-1], 3))
@@ -277,7 +278,7 @@ def build(name: str) -> tuple[tf.keras.Model, Any]:
 
 @dataclasses.dataclass
 class Case:
-    """One algorithm and one model, in each form; a form is made when first asked for."""
+    """Keeps one algorithm and one model in each form; makes a form when it is first used."""
 
     algorithm: Any
     name: str
@@ -309,22 +310,22 @@ class Case:
 
     @functools.cached_property
     def loaded(self) -> tf.keras.Model:
-        """Read back into a model that the builder has made anew, with other values."""
-        MODELS[self.name]()  # so that the names that Keras makes up are others
-        return load(self.path, self.anew(), decode="each_call")
+        """Saved model, read back into a new model that has other values."""
+        MODELS[self.name]()  # so that Keras makes up other names
+        return load(self.path, self.anew(), decode="during")
 
     def anew(self) -> tf.keras.Model:
-        """The model made again, with other values."""
+        """Makes the model again, with other values."""
         return MODELS[self.name]()[0]
 
     def loss(self, outputs: Any) -> tf.Tensor:
-        pairs = zip(tf.nest.flatten(outputs), tf.nest.flatten(self.targets))
+        pairs = zip(tf.nest.flatten(outputs), tf.nest.flatten(self.targets), strict=True)
         return sum([tf.reduce_mean(tf.square(tf.cast(o, tf.float32) - t)) for o, t in pairs])
 
 
 @pytest.fixture(autouse=True)
 def clean_state():
-    """Between cases, not between tests: what a case has traced and compiled serves all of its tests."""
+    """Keeps the state between tests, since all tests of a case share its traced and compiled functions."""
 
 
 def new_case(algorithm: str, model: str, folder: Path) -> Case:
@@ -340,12 +341,12 @@ def algorithm(request) -> str:
 
 @pytest.fixture(scope="module", params=MODELS)
 def case(request, algorithm, tmp_path_factory) -> Case:
-    """Every algorithm with every model."""
+    """Combines every algorithm with every model."""
     return new_case(algorithm, request.param, tmp_path_factory.mktemp("case"))
 
 
-# Tracing takes seconds. What a graph does with a layer is the same for all algorithms, and what it does
-# with an algorithm depends on the weights alone: each algorithm meets some models, one meets them all.
+# Tracing takes seconds. A graph treats a layer in the same way for all algorithms, and treats an algorithm in
+# a way that depends on the weights alone. So each algorithm meets some models, and one meets them all.
 REPRESENTATIVE = ("Dense", "Conv2D", "SimpleRNN", "mixed_bfloat16")
 MEETS_THEM_ALL = "epr"
 IN_GRAPHS = [
@@ -364,5 +365,5 @@ def graph_case(request, tmp_path) -> Case:
 
 @pytest.fixture(params=[name for name in MODELS if not name.startswith("every_layer")])
 def exported_case(request, tmp_path) -> Case:
-    """One algorithm with every model."""
+    """Combines one algorithm with every model."""
     return new_case(MEETS_THEM_ALL, request.param, tmp_path)

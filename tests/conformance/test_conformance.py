@@ -1,4 +1,4 @@
-"""What holds for every algorithm with every layer type; `conftest.py` has the table."""
+"""Tests every algorithm with every layer type; `conftest.py` has the table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lambdapress.framework import (
     to_compressible,
     to_plain,
 )
-from lambdapress.framework.slots import slots_of
-from lambdapress.sweeps.runtime import Served
+from lambdapress.framework.surgery.computed_weights import computed_weights_of
+from lambdapress.sweeps.deployment.runtime import Served
 
 
 def flat(outputs) -> list[np.ndarray]:
@@ -26,8 +26,8 @@ def flat(outputs) -> list[np.ndarray]:
 
 
 def assert_same(outputs, expected) -> None:
-    """Bit for bit, NaN or not."""
-    for output, wanted in zip(flat(outputs), flat(expected)):
+    """Checks that outputs are equal bit for bit, NaN included."""
+    for output, wanted in zip(flat(outputs), flat(expected), strict=True):
         np.testing.assert_array_equal(output, wanted)
 
 
@@ -44,25 +44,27 @@ def snapshot(model) -> dict:
 
 
 def test_decoding_what_was_encoded_gives_the_projected_weight_bit_for_bit(case):
-    slots = slots_of(case.compressible)
-    assert slots
-    for slot in slots:
-        projected = slot.compute()
-        decoded = slot.algorithm.decode(slot.algorithm.encode(slot.tensors(), slot.spec), slot.spec)
-        assert decoded.dtype.name == projected.dtype.name == slot.spec.dtype
-        assert decoded.shape == projected.shape == slot.spec.shape
-        assert decoded.numpy().tobytes() == projected.numpy().tobytes(), slot.spec.path
+    computed_weights = computed_weights_of(case.compressible)
+    assert computed_weights
+    for computed in computed_weights:
+        projected = computed.compute()
+        decoded = computed.algorithm.decode(
+            computed.algorithm.encode(computed.tensors(), computed.spec), computed.spec
+        )
+        assert decoded.dtype.name == projected.dtype.name == computed.spec.dtype
+        assert decoded.shape == projected.shape == computed.spec.shape
+        assert decoded.numpy().tobytes() == projected.numpy().tobytes(), computed.spec.path
 
 
 def test_without_its_entropy_code_a_weight_is_the_same(case):
-    for slot in slots_of(case.compressed):
-        algorithm, tensors = slot.algorithm, slot.tensors()
-        unpacked = algorithm.unpack(tensors, slot.spec)
+    for computed in computed_weights_of(case.compressed):
+        algorithm, tensors = computed.algorithm, computed.tensors()
+        unpacked = algorithm.unpack(tensors, computed.spec)
         if algorithm.name not in ("lossless", "none", "half"):
-            assert not any(value.dtype == tf.string for value in unpacked.values()), slot.spec.path
-        decoded = algorithm.decode(unpacked, slot.spec)
-        assert decoded.numpy().tobytes() == slot.compute().numpy().tobytes(), slot.spec.path
-        again = algorithm.unpack(unpacked, slot.spec)
+            assert not any(value.dtype == tf.string for value in unpacked.values()), computed.spec.path
+        decoded = algorithm.decode(unpacked, computed.spec)
+        assert decoded.numpy().tobytes() == computed.compute().numpy().tobytes(), computed.spec.path
+        again = algorithm.unpack(unpacked, computed.spec)
         assert {name: t.dtype for name, t in again.items()} == {n: t.dtype for n, t in unpacked.items()}
 
 
@@ -75,33 +77,35 @@ def test_every_form_gives_the_same_outputs(case):
 
 
 def losses_of(case, model) -> tf.Tensor:
-    """What `fit` minimises: the loss and those of the model."""
+    """Returns the sum that `fit` minimises: the loss and the model's own losses."""
     outputs = model(case.inputs, training=True)
     return case.loss(outputs) + sum(tf.cast(loss, tf.float32) for loss in model.losses)
 
 
 def test_every_trained_variable_gets_a_gradient(case):
-    # Training changes statistics. A λ at which a kernel of six numbers is not pruned down to one, past which
-    # there is no gradient to get.
+    # Training changes statistics. At this λ a kernel of six numbers is not pruned down to one, through
+    # which no gradient would pass.
     model = to_compressible(case.plain, case.algorithm, lmbda=0.1)
     with tf.GradientTape() as tape:
         loss = losses_of(case, model)
     variables = model.trainable_variables
-    gradients = {id(v): gradient for v, gradient in zip(variables, tape.gradient(loss, variables))}
+    gradients = {
+        id(v): gradient for v, gradient in zip(variables, tape.gradient(loss, variables), strict=True)
+    }
     for variable in variables:
         gradient = gradients[id(variable)]
         assert gradient is not None, variable.name
         assert np.isfinite(tf.cast(tf.convert_to_tensor(gradient), tf.float32)).all(), variable.name
-    for slot in slots_of(model):
-        for name, variable in slot.variables().items():
-            trained = slot.plain["trainable"] and slot.owner.trainable and variable.dtype.is_floating
+    for computed in computed_weights_of(model):
+        for name, variable in computed.variables().items():
+            trained = computed.plain["trainable"] and computed.owner.trainable and variable.dtype.is_floating
             assert (id(variable) in gradients) == trained
-            if trained and slot.algorithm.trains:
-                assert np.any(gradients[id(variable)] != 0), (slot.spec.path, name)
+            if trained and computed.algorithm.trains:
+                assert np.any(gradients[id(variable)] != 0), (computed.spec.path, name)
 
 
 def tolerance(name: str) -> float:
-    """Half precision has 8 or 11 bits, and a graph may fuse operations and skip a rounding between them."""
+    """Returns a tolerance: half precision has 8 or 11 bits, and graphs may skip roundings."""
     return 2e-2 if "float16" in name or "mixed" in name else 1e-6
 
 
@@ -116,9 +120,11 @@ def test_the_report_adds_up_to_the_file(case):
 
 def test_going_back_loses_nothing(case, tmp_path):
     again = to_compressible(case.compressed)
-    for slot, before in zip(slots_of(again), slots_of(case.compressible)):
-        assert slot.spec == before.spec
-        assert slot.compute().numpy().tobytes() == before.compute().numpy().tobytes()
+    for computed, before in zip(
+        computed_weights_of(again), computed_weights_of(case.compressible), strict=True
+    ):
+        assert computed.spec == before.spec
+        assert computed.compute().numpy().tobytes() == before.compute().numpy().tobytes()
     save(again, tmp_path / "again.lpz")
     assert (tmp_path / "again.lpz").read_bytes() == case.path.read_bytes()
 
@@ -143,8 +149,8 @@ def test_a_graph_trains_and_predicts_as_eager_code_and_leaves_the_original_alone
     values = [variable.numpy() for variable in model.trainable_variables]
     model.compile(tf.keras.optimizers.SGD(0.5), "mse")
     history = model.fit(case.inputs, case.targets, batch_size=len(tf.nest.flatten(case.inputs)[0]), verbose=0)
-    moved = [np.any(v.numpy() != value) for v, value in zip(model.trainable_variables, values)]
-    assert all(moved), [v.name for v, ok in zip(model.trainable_variables, moved) if not ok]
+    moved = [np.any(v.numpy() != value) for v, value in zip(model.trainable_variables, values, strict=True)]
+    assert all(moved), [v.name for v, ok in zip(model.trainable_variables, moved, strict=True) if not ok]
     loss = history.history["loss"][0]
     if not stochastic:
         eager = float(losses_of(case, to_compressible(case.plain, case.algorithm)))
@@ -152,7 +158,7 @@ def test_a_graph_trains_and_predicts_as_eager_code_and_leaves_the_original_alone
 
     compressed = to_compressed(model)
     predicted = flat(compressed.predict(case.inputs, verbose=0))
-    for output, wanted in zip(predicted, flat(compressed(case.inputs))):
+    for output, wanted in zip(predicted, flat(compressed(case.inputs)), strict=True):
         atol = tolerance(case.name) * np.abs(wanted).max()
         np.testing.assert_allclose(output, wanted, rtol=tolerance(case.name), atol=atol)
     assert_same(compressed(case.inputs), model(case.inputs))
@@ -170,14 +176,14 @@ SPECS = (
 
 
 def weight_of(spec: WeightSpec) -> tf.Tensor:
-    """Of a spectrum and of magnitudes that fall off, as a trained one's do."""
+    """Makes a weight whose spectrum and magnitudes fall off, as in a trained one."""
     values = np.random.default_rng(4).laplace(scale=0.1, size=spec.shape)
     return tf.constant(values * np.logspace(0, -1, spec.shape[-1]), tf.float32)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.path)
 def test_what_is_stored_is_what_training_saw_at_every_moment(algorithm, spec):
-    """Also after each update, if it is not refused; variables keep their shapes and dtypes."""
+    """Checks this also after updates, unless encoding is refused; variables keep their shapes and dtypes."""
     instance = algorithms.build(algorithm)
     variables = dict(instance.init(weight_of(spec), spec, 0.3))
     for progress in (0.0, 0.3, 0.6, 1.0):
@@ -189,7 +195,7 @@ def test_what_is_stored_is_what_training_saw_at_every_moment(algorithm, spec):
         try:
             encoded = instance.encode(variables, spec)
         except ValueError as error:
-            assert progress < 1 and "training" in str(error)  # not ended: nothing is there to store yet
+            assert progress < 1 and "training" in str(error)  # training has not ended: nothing to store yet
             continue
         assert instance.decode(encoded, spec).numpy().tobytes() == projected.numpy().tobytes()
         assert not instance.update(variables, 1.0, spec, 0.3).keys() - variables.keys()
@@ -197,7 +203,7 @@ def test_what_is_stored_is_what_training_saw_at_every_moment(algorithm, spec):
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.path)
 def test_lmbda_means_fewer_bytes_or_nothing(algorithm, spec):
-    """Of what is compressed without training, where there is no rate to train with."""
+    """Tests compression without training, where no rate is trained."""
     instance = algorithms.build(algorithm)
     sizes = []
     for lmbda in (0.01, 0.1, 1.0):
@@ -211,7 +217,7 @@ def test_lmbda_means_fewer_bytes_or_nothing(algorithm, spec):
 
 
 def test_a_higher_penalty_means_more_bytes(algorithm):
-    """Over scales and sparsities, for a dense weight and a convolution's."""
+    """Tests scales and sparsities, for a dense weight and a convolution's."""
     instance = algorithms.build(algorithm)
     for spec in SPECS[:2]:
         rng = np.random.default_rng(4)
@@ -219,7 +225,7 @@ def test_a_higher_penalty_means_more_bytes(algorithm):
         for scale in (0.01, 0.03, 0.1, 0.3, 1.0):
             for density in (0.1, 0.3, 1.0):
                 weight = rng.laplace(scale=scale, size=spec.shape) * (rng.random(spec.shape) < density)
-                # Settled on what is stored: a latent that rounds to 0 costs a penalty for what no bytes pay.
+                # Restored from the code: latents that round to 0 have a penalty but take no bytes.
                 encoded = instance.encode(instance.init(tf.constant(weight, tf.float32), spec), spec)
                 variables = instance.restore(encoded, spec)
                 penalty = instance.penalty(variables, spec)
@@ -244,13 +250,13 @@ def correlation(first, second) -> float:
 
 
 def test_a_saved_model_of_every_layer_type_predicts_as_the_model(exported_case):
-    """Decoded while it runs. Every algorithm is exported in `tests/framework/test_exports.py`."""
+    """Decodes while it runs. `tests/framework/export/test_exports.py` exports every algorithm."""
     case = exported_case
     export_saved_model(case.compressed, case.folder / "m")
     served = Served(case.folder / "m", case.compressed)
     predicted = flat(tf.function(lambda inputs: served(inputs, training=False))(case.inputs))
-    for output, wanted in zip(predicted, flat(case.compressed(case.inputs))):
+    for output, wanted in zip(predicted, flat(case.compressed(case.inputs)), strict=True):
         atol = tolerance(case.name) * np.abs(wanted).max()
         np.testing.assert_allclose(output, wanted, rtol=tolerance(case.name), atol=atol)
-    again = load_exported(case.folder / "m", case.anew(), decode="each_call")
+    again = load_exported(case.folder / "m", case.anew(), decode="during")
     assert_same(again(case.inputs), case.compressed(case.inputs))

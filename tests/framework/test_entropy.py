@@ -1,4 +1,4 @@
-"""Codes: what goes in comes out, in about as many bits as it holds; anything else ends in an error."""
+"""Tests codes: values come back, in about as many bits as their entropy; bad codes end in an error."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ def test_codes_are_close_to_the_entropy(scale):
     table_bits = 8 * len(encoded["levels"])
     strings = [encoded[name].numpy() for name in ("code", "escapes") if name in encoded]
     assert bits * 0.99 <= 8 * sum(map(len, strings)) <= bits * 1.03 + table_bits
-    # The estimate that chooses the table is the bytes that the table makes.
+    # The estimate that chooses the table equals the bytes that the table takes.
     actual = sum(map(len, strings)) + len(encoded["levels"]) + 2
     assert best_table(values).num_bytes == pytest.approx(actual, rel=0.02)
 
 
 def test_the_gamma_code_costs_what_the_formula_says():
-    # Runs of no zeros, and 2·(1+⌊log2 x⌋) bits a value; whole bytes.
+    # Runs of no zeros, and 2·(1+⌊log2 x⌋) bits per value; whole bytes.
     values = int32([1, 2, 3, 4, -8, 100])
     bits = sum(1 + 2 * (1 + np.floor(np.log2(abs(v)))) for v in values)
     assert len(gamma_encode(tf.constant(values)).numpy()) == np.ceil(bits / 8)
@@ -159,7 +159,7 @@ def test_random_range_codes_and_tables_end_in_values_or_in_an_error():
 
 @pytest.mark.timeout(60)
 def test_a_code_that_made_the_coder_loop_for_ever_ends():
-    # All escapes, then nothing but zeros: what TensorFlow Compression's own escapes never returned from.
+    # All escapes, then only zeros: TensorFlow Compression's own escapes never returned from this.
     for code in (b"\x80", b"\xff\xff", b"\xff" * 38, b"\x80\x00\x00"):
         encoded = {"code": code, "lowest": 0, "levels": np.zeros(2, np.uint8), "escapes": b""}
         with pytest.raises(CodeError):

@@ -1,4 +1,4 @@
-"""Things by name, with gin."""
+"""Tests registries: classes by name, with gin."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import gin
 import pytest
 
 from lambdapress.framework import algorithms
-from lambdapress.framework.registry import PluginError, Registry, UnknownNameError, near_misses
+from lambdapress.framework.messages import near_misses
+from lambdapress.framework.registry import PluginError, Registry, UnknownNameError
 
 
 @pytest.fixture
 def shapes(request):
-    """A registry of its own, whose classes gin is told of under a name that nothing else has."""
+    """Makes a registry of its own, whose classes have a gin name that nothing else has."""
     registry: Registry = Registry(f"shape_of_{request.node.name}")
 
     @registry.register("round_one")
@@ -41,7 +42,7 @@ def test_an_unknown_name_lists_what_there_is_and_what_is_near():
 
 
 def test_an_empty_registry_says_so():
-    with pytest.raises(UnknownNameError, match="none yet"):
+    with pytest.raises(UnknownNameError, match="available: none"):
         Registry("nothing at all").get("x")
 
 
@@ -77,7 +78,7 @@ def test_a_name_is_given_once(shapes):
 
 
 def test_the_same_class_may_register_again(shapes):
-    """As when a notebook's cell runs twice."""
+    """Registers a class again, as when a notebook's cell runs twice."""
     again = dataclasses.make_dataclass("RoundOne", [])
     again.__qualname__ = shapes.get("round_one").__qualname__
     again.__module__ = shapes.get("round_one").__module__
@@ -92,8 +93,8 @@ def test_plug_ins_come_by_entry_point(monkeypatch):
         def load():
             registry._classes["offered"] = dict
 
-    def entry_points():
-        return {"lambdapress.plugs": [Point]}
+    def entry_points(group):
+        return {"lambdapress.plugs": [Point]}[group]
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     assert registry.names() == ["offered"]
@@ -103,7 +104,9 @@ def test_plug_ins_come_by_entry_point(monkeypatch):
 def test_a_broken_plug_in_is_named(monkeypatch):
     registry: Registry = Registry("plug")
     point = importlib.metadata.EntryPoint("mine", "no_such_module", "lambdapress.plugs")
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda: {"lambdapress.plugs": [point]})
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: {"lambdapress.plugs": [point]}[group]
+    )
     with pytest.raises(
         PluginError, match="'mine' of the group 'lambdapress.plugs', no_such_module, fails: Mod"
     ):

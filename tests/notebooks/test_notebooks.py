@@ -1,4 +1,4 @@
-"""The notebooks run, and what is committed of them can be read online and is of their present code."""
+"""Checks that the notebooks run, and that their committed outputs are readable online and up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task for the executor's tests: the real digits for one epoch, which breaks down when told to."""
+"""Defines a task for the executor's tests: the real digits for one epoch, which breaks down on demand."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lambdapress.tasks.digits import Digits
 @tasks.register("fragile")
 @dataclasses.dataclass(frozen=True)
 class Fragile(Digits):
-    """Digits that fail as told.
+    """Digits that fail on demand.
 
     Attributes:
       fault: what happens in training: `killed`, `killed once`, `exit`, `raise`, `nan`, `no data`, or nothing.
         With `wobbly`, the model has layers that are random or have weights that are not trained.
       log: a file that gets a line whenever training starts.
-      seconds: that training takes longer.
+      seconds: extra time that training takes.
     """
 
     epochs: int = 1

@@ -1,16 +1,16 @@
-"""Experiments of Official Models at their smallest, on data made here: what the coverage test runs.
+"""Defines small versions of Official Models' experiments, on generated data, for the coverage test.
 
-An experiment keeps its own model family, task, losses, metrics, optimizer and schedule; what shrinks
-is depth, width, images, sequences and batches.
+An experiment keeps its own model family, task, losses, metrics, optimizer and schedule. Depth, width, images,
+sequences and batches are smaller.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +28,7 @@ SGD = {
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """An experiment's name, how to make it small, and the metric that is evaluated."""
+    """Keeps an experiment's name, the overrides that make it small, and the metric that is evaluated."""
 
     name: str
     overrides: Callable[[Path], Overrides]
@@ -36,7 +36,7 @@ class Experiment:
 
 
 def _data(**paths: str) -> Overrides:
-    """Overrides of both data sets' paths and batch sizes."""
+    """Returns overrides of both data sets' paths and batch sizes."""
     overrides: Overrides = {}
     for split in ("train_data", "validation_data"):
         overrides[f"task.{split}.global_batch_size"] = BATCH
@@ -62,7 +62,7 @@ def _records(folder: Path, examples: list[Any]) -> str:
     return path
 
 
-def _classification(optimizer: Optional[Overrides] = None, **model: Any) -> Callable[[Path], Overrides]:
+def _classification(optimizer: Overrides | None = None, **model: Any) -> Callable[[Path], Overrides]:
     def overrides(folder: Path) -> Overrides:
         from official.vision.dataloaders import tfexample_utils
 
@@ -80,13 +80,13 @@ def _classification(optimizer: Optional[Overrides] = None, **model: Any) -> Call
 
 
 def imagenet_records(folder: Path) -> Overrides:
-    """Overrides of `resnet18` or `resnet50`: two steps on small images in TFRecords of ImageNet's format."""
+    """Returns overrides of `resnet18` or `resnet50`: two steps on small TFRecords of ImageNet's format."""
     tfds = {f"task.{split}.tfds_name": "" for split in ("train_data", "validation_data")}
     return {**_classification()(folder), **tfds, "trainer.optimizer_config": SGD}
 
 
 def _detection_example(size: int) -> Any:
-    """A picture with two boxes, each with its mask, in COCO's TFRecord format."""
+    """Makes a picture with two boxes, each with its mask, in COCO's TFRecord format."""
     pixels = np.random.default_rng(0).integers(0, 255, (size, size, 3), np.uint8)
     masks = np.zeros((2, size, size, 1), np.uint8)
     masks[:, size // 4 : size // 2, size // 4 : size // 2] = 1
@@ -230,7 +230,7 @@ def _translation(folder: Path) -> Overrides:
         "--bos_id=-1 --pad_id=0 --eos_id=1 --unk_id=2 --minloglevel=2"
     )
     examples = []
-    for source, target in zip(lines[:3], lines[3:]):
+    for source, target in zip(lines[:3], lines[3:], strict=True):
         pair = {"en": source, "de": target}
         features = {
             key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))

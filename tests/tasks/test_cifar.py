@@ -1,4 +1,4 @@
-"""The CIFAR-10 tasks: their networks, their augmentation, and training on the real data."""
+"""Tests the CIFAR-10 tasks: their networks, their augmentation, and training on the real data."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PAD = 4
 
 
 def random_images(examples=64, size=12):
-    """No pixel is black, and no two are alike, nearly."""
+    """Makes images without black pixels, and with almost no two pixels alike."""
     return np.random.default_rng(0).integers(1, 256, (examples, size, size, 3), dtype=np.uint8)
 
 
 def outcomes(image):
-    """Everything that the augmentation may make of an image, by flip and place."""
+    """Returns all possible results of augmenting an image, by flip and place."""
     height, width, _ = image.shape
     padded = np.pad(image, ((PAD, PAD), (PAD, PAD), (0, 0)))
     crops = {
@@ -110,8 +110,8 @@ def test_augmented_images_are_crops_of_the_padded_originals_some_flipped():
     images = random_images()
     augmented = crop_and_flip(tf.constant(images), tf.constant([1, 2], tf.int64)).numpy()
     assert augmented.shape == images.shape and augmented.dtype == images.dtype
-    done = [what_was_done(image, changed) for image, changed in zip(images, augmented)]
-    flips, rows, columns = map(np.array, zip(*done))
+    done = [what_was_done(image, changed) for image, changed in zip(images, augmented, strict=True)]
+    flips, rows, columns = map(np.array, zip(*done, strict=True))
     assert 16 <= flips.sum() <= 48  # 4 deviations of 64 flips of a coin
     for places in (rows, columns):
         assert places.min() == 0 and places.max() == 2 * PAD
@@ -134,7 +134,7 @@ def test_augmentation_is_a_function_of_the_seed_in_graphs_too():
 
 @pytest.fixture
 def small_cifar(monkeypatch):
-    """The task, with 96 images in the place of CIFAR-10; the last channel says which one an image is."""
+    """Returns the task with 96 images instead of CIFAR-10; the last channel holds an image's number."""
     images = random_images(96)
     images[..., 2] = 1 + np.arange(96).reshape(96, 1, 1)
     split = Split.of(images, np.arange(96) % 10)
@@ -143,12 +143,12 @@ def small_cifar(monkeypatch):
 
 
 def two_epochs(task, seed):
-    """What was done to each image, image by image: out of one iterator, as training takes them."""
+    """Returns the change of each image in two epochs, from one iterator as in training."""
     tf.keras.utils.set_random_seed(seed)
     found = []
     for images, labels in task.train_data().repeat().take(6):
         assert images.dtype == tf.float32 and 0 <= np.min(images) and np.max(images) <= 1
-        for image, label in zip(np.rint(images * 255).astype(np.uint8), labels):
+        for image, label in zip(np.rint(images * 255).astype(np.uint8), labels, strict=True):
             number = image[..., 2].max() - 1
             assert label == number % 10
             found.append((number, *what_was_done(task.load("train").images[number], image)))
@@ -160,7 +160,7 @@ def test_training_batches_follow_the_seed_and_differ_between_epochs(small_cifar)
     first, again, other = two_epochs(task, 1), two_epochs(task, 1), two_epochs(task, 2)
     assert first == again
     for epoch in (*first, other[0]):
-        assert set(epoch) == set(range(96))  # no image is missing, none comes twice
+        assert set(epoch) == set(range(96))  # no image is missing, and none comes twice
     for one, two in ((first[0], first[1]), (first[0], other[0])):
         assert sum(one[number] == two[number] for number in range(96)) < 10  # by chance 1 in 162
 
@@ -181,7 +181,7 @@ def test_evaluation_sees_the_images_as_they_are(small_cifar):
 
 @dataclasses.dataclass(frozen=True)
 class Small(Cifar10):
-    """The data and training of the tasks, with a network that is traced in no time."""
+    """A CIFAR-10 task with a network that is traced quickly."""
 
     def build_model(self):
         return tf.keras.Sequential(

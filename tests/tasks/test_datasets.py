@@ -1,4 +1,4 @@
-"""TFDS splits as arrays, and what is said when the data is absent or damaged."""
+"""Tests TFDS splits as arrays, and the errors when the data is absent or damaged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def copied_mnist(mnist_data_dir, tmp_path):
-    """A private copy of the prepared dataset, to damage; returns its data folder and its version folder."""
+    """Copies the prepared dataset, to damage it; returns its data folder and its version folder."""
     shutil.copytree(mnist_data_dir / "mnist", tmp_path / "mnist", copy_function=shutil.copyfile)
     for folder, _, _ in os.walk(tmp_path):
         os.chmod(folder, 0o755)
@@ -103,14 +103,14 @@ def test_a_damaged_folder_is_named(damage, copied_mnist, no_network):
 
 
 def test_a_file_that_the_reader_can_do_without_may_be_missing(copied_mnist, no_network):
-    """TFDS's own code knows MNIST's features."""
+    """Removes the features file, which TFDS's own code for MNIST makes unnecessary."""
     data_dir, version = copied_mnist
     (version / "features.json").unlink()
     assert load_split("mnist", "test", str(data_dir)).images.shape == (10000, 28, 28, 1)
 
 
 def test_records_cut_at_a_boundary_are_noticed(copied_mnist):
-    """A tfrecord is a sequence of (length, checksum, data, checksum): fewer whole records read well."""
+    """Cuts between records of (length, checksum, data, checksum), so that the rest can be read."""
     data_dir, version = copied_mnist
     (path,) = version.glob("*-test.tfrecord*")
     data = path.read_bytes()

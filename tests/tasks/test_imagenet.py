@@ -1,4 +1,4 @@
-"""ImageNet's residual networks on TFRecords of ImageNet's format, made here."""
+"""Tests ImageNet's residual networks on generated TFRecords of ImageNet's format."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lambdapress.sweeps.cli import main
-from lambdapress.sweeps.trial import read_result
+from lambdapress.sweeps.cli.main import main
+from lambdapress.sweeps.results.schema import result_in
 from lambdapress.tasks.imagenet import ResNet50
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,7 +24,7 @@ def test_a_trial_on_tfrecords(tmp_path):
     ran = CliRunner().invoke(main, [*arguments, "--gin", binding, "--out", str(tmp_path / "runs")])
     assert ran.exit_code == 0, ran.output
     (folder,) = (tmp_path / "runs").iterdir()
-    result = read_result(folder)
+    result = result_in(folder)
     assert result is not None and result["num_params"] > 11_600_000 and result["metric_name"] == "accuracy"
 
 

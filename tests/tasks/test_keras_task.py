@@ -1,4 +1,4 @@
-"""What every Keras task promises: its network, its data, training and evaluation."""
+"""Tests the promises of every Keras task: its network, its data, training and evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIGS = Path(lambdapress.tasks.__file__).parent.parent / "gin_configs" / "task
 def random_split(examples=100, seed=0):
     draw = np.random.default_rng(seed)
     images = draw.integers(0, 256, (examples, 8, 8, 1), dtype=np.uint8)
-    images[:, 0, 0, 0] = np.arange(examples)  # so that an image says which one it is
+    images[:, 0, 0, 0] = np.arange(examples)  # so that an image holds its own number
     return Split.of(images, draw.integers(0, 10, examples))
 
 
@@ -32,7 +32,7 @@ def order(data):
 
 @pytest.fixture(scope="module")
 def trained():
-    """One digits model, trained with the defaults, for the tests that only look at it."""
+    """Trains one digits model with the defaults, for tests that do not change it."""
     tf.keras.utils.set_random_seed(0)
     task = tasks.build("digits")
     model = task.build_model()
@@ -97,7 +97,7 @@ def test_initial_weights_follow_the_seed():
         return tasks.build("digits").build_model().get_weights()
 
     first, again, other = weights(1), weights(1), weights(2)
-    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
 
 
@@ -160,9 +160,9 @@ def test_evaluate_leaves_the_model_as_it_was(trained):
     finally:
         model.layers[1].trainable = True
     now = (model.optimizer, model.loss, model.compiled_metrics, model.train_function, model.predict_function)
-    assert all(a is b for a, b in zip(kept, now))
+    assert all(a is b for a, b in zip(kept, now, strict=True))
     assert int(model.optimizer.iterations) == steps
-    assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights()))
+    assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
 
 
 def test_evaluate_runs_layers_as_in_inference_and_needs_no_compile(trained):
@@ -193,7 +193,7 @@ def test_callbacks_see_the_length_of_training_and_the_decayed_rate():
     task.train(task.build_model(), [recorder])
     assert recorder.params["epochs"] == 2 and recorder.params["steps"] == 21
     assert recorder.batches == [7, 15, 20] * 2
-    # Adam holds the rate of the step it did last, so one step before the half and the end of the cosine.
+    # Adam holds the rate of its last step, which is one before the half and the end of the cosine.
     assert recorder.rates[0] == pytest.approx(0.55 * task.learning_rate, rel=0.08)
     assert recorder.rates[-1] == pytest.approx(0.1 * task.learning_rate, rel=0.02)
 

@@ -1,4 +1,4 @@
-"""The MNIST tasks on the real data."""
+"""Tests the MNIST tasks on the real data."""
 
 from __future__ import annotations
 

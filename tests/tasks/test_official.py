@@ -1,4 +1,4 @@
-"""The adapter's configuration: what is refused before anything is built, and what is changed."""
+"""Tests the config of Official Models' experiments: refusals before anything is built, and changes."""
 
 from __future__ import annotations
 

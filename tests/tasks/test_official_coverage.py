@@ -1,9 +1,9 @@
-"""Experiments of Official Models, each trained, compressed, saved, read back and evaluated.
+"""Trains, compresses, saves, reads back and evaluates each experiment of Official Models.
 
     python tests/tasks/test_official_coverage.py [EXPERIMENT ...]
 
-runs them all (or those named) and writes what was reached to gin_configs/official_models.csv and
-docs/official_models.md, which the tests hold against what they find.
+runs them all (or those named) and writes the results to gin_configs/official_models.csv and
+docs/official_models.md. The tests compare these files with their own results.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 import tensorflow as tf
 
 from lambdapress.framework import algorithms, load, save, to_compressible
-from lambdapress.framework.forms import Compressed, Compressible
-from lambdapress.framework.slots import slots_of
+from lambdapress.framework.forms.types import Compressed, Compressible
+from lambdapress.framework.surgery.computed_weights import computed_weights_of
 from lambdapress.tasks import official_coverage
 from lambdapress.tasks.official import OfficialTask
 
@@ -43,7 +43,7 @@ class _Losses(tf.keras.callbacks.Callback):
 
 
 def try_out(experiment: Experiment, folder: Path) -> official_coverage.Coverage:
-    """Takes an experiment through everything, checks it on the way, and says what was reached."""
+    """Takes an experiment through every stage with checks, and returns its coverage."""
     task = OfficialTask(experiment.name, experiment.overrides(folder), metric_name=experiment.metric)
     plain = task.build_model()
     model = to_compressible(plain, algorithms.build("power_law"), lmbda=1.0)
@@ -51,12 +51,12 @@ def try_out(experiment: Experiment, folder: Path) -> official_coverage.Coverage:
     assert all(hasattr(model, name) == hasattr(plain, name) for name in ATTRIBUTES)
 
     losses = _Losses()
-    latents = [slot.variables()["latent"] for slot in slots_of(model)]
+    latents = [computed.variables()["latent"] for computed in computed_weights_of(model)]
     before = [latent.numpy() for latent in latents]
     task.train(model, [losses])
     assert losses.seen and all(math.isfinite(logs["loss"]) for logs in losses.seen)
     assert all(logs["rate_loss"] > 0 for logs in losses.seen), "the rate is not in the loss"
-    moved = np.mean([not np.array_equal(latent, b) for latent, b in zip(latents, before)])
+    moved = np.mean([not np.array_equal(latent, b) for latent, b in zip(latents, before, strict=True)])
     assert moved > 0.5, f"training moved only {moved:.0%} of the weights"
 
     save(model, folder / "model.lpz")
@@ -121,7 +121,7 @@ def main(names: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 row = try_out(experiment, Path(folder))
-            except Exception as error:  # what cannot work stays in the table, with the reason
+            except Exception as error:  # an experiment that fails stays in the table, with the reason
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 row = official_coverage.Coverage(experiment.name, note=reason)
         rows[experiment.name] = row

@@ -1,4 +1,4 @@
-"""The text task: what is known of its sources is true, and a good model comes near the best possible."""
+"""Tests the text task: its sources are as described, and a good model comes near the best possible."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ def test_sentences_are_what_they_claim_to_be():
         made.words[0] = 0
     corpus.cache_clear()
     again, other = (corpus(seed, 40, 7, 300, 200) for seed in (5, 6))
-    assert all(np.array_equal(a, b) for a, b in zip(made, again))
+    assert all(np.array_equal(a, b) for a, b in zip(made, again, strict=True))
     assert not np.array_equal(made.words, other.words) and not np.array_equal(
         made.words[:200], made.test_words
     )
 
 
 def test_likelihoods_are_probabilities(sources):
-    """Those of all sentences of three words add up to one."""
+    """Checks that the likelihoods of all sentences of three words add up to one."""
     every = np.stack(np.meshgrid(*[np.arange(10)] * 3), axis=-1).reshape(-1, 3)
     np.testing.assert_allclose(np.exp(sources.log_likelihood(every)).sum(axis=0), 1)
     np.testing.assert_allclose(sources.posterior(every).sum(axis=1), 1)
 
 
 def test_sentences_follow_the_likelihood(sources):
-    """Pairs of words occur as often as they should."""
+    """Checks that pairs of words occur as often as they should."""
     words, labels = sources.sentences(0, 60000, 2)
     pairs = np.stack(np.meshgrid(*[np.arange(10)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     expected = np.exp(sources.log_likelihood(pairs))

@@ -1,0 +1,1 @@
+"""Exports models to files that are served."""

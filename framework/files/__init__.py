@@ -1,0 +1,1 @@
+"""Saves models to disk, and loads models and weights from disk."""

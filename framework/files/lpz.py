@@ -1,0 +1,194 @@
+"""Saves a model's weights to an `.lpz` file and loads them again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ..algorithm import algorithms, config_of
+from ..algorithm_checks import check_decoding, tensors_of
+from ..atomic import PathLike
+from ..container import file
+from ..container.file import ContainerError, Entry, Tensor
+from ..forms.compress import stored_kind
+from ..forms.plain import FormError, form_of, require_built, to_plain
+from ..forms.rate import added_variables
+from ..forms.types import Compressed
+from ..registry import UnknownNameError
+from ..surgery.clone import clone
+from ..surgery.computed_weights import ComputedWeight, Projected, Stored, computed_weights_of
+from ..surgery.parametrize import set_class
+from ..surgery.replace_weights import Replacement, replace_weights
+from ..surgery.weights import Weight, weights_of
+from .mismatch import differences
+
+# Errors that an algorithm's constructor and `decode` may raise on a file that its `encode` did not make.
+_UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, tf.errors.OpError)
+
+
+def save(model: tf.keras.Model, path: PathLike) -> int:
+    """Writes the weights of a compressible or compressed model to an `.lpz` file, atomically.
+
+    >>> save(to_compressed(model, algorithm), "model.lpz")
+    82
+
+    Returns:
+      The length of the file in bytes.
+
+    Raises:
+      FormError: for a plain model.
+      AlgorithmError: if an algorithm's encoded tensors do not decode to the weight that was trained.
+      OSError: where the file system refuses.
+    """
+    entries = entries_of(model)
+    # Entries of computed weights come first; those of weights kept in full follow.
+    for computed, entry in zip(computed_weights_of(model), entries, strict=False):
+        if isinstance(computed, Projected):
+            check_decoding(computed.algorithm, computed.spec, computed.tensors(), _tensors_of(entry))
+    return file.write(path, entries)
+
+
+def load(path: PathLike, model: tf.keras.Model, decode: str = "once") -> tf.keras.Model:
+    """Loads the weights of an `.lpz` file into a compressed clone of a model.
+
+    >>> compressed = to_compressed(model, algorithm)
+    >>> size = save(compressed, "model.lpz")
+    >>> restored = load("model.lpz", model)
+    >>> bool(tf.reduce_all(restored(tf.ones([1, 4])) == compressed(tf.ones([1, 4]))))
+    True
+
+    Args:
+      path: of the file.
+      model: gives the architecture: the plain model that was compressed, or one that the same code builds
+        anywhere. It is untouched, and its values do not matter.
+      decode: as in `to_compressed`.
+
+    Raises:
+      FileNotFoundError: if there is no file.
+      ContainerError: for a file that is damaged, or belongs to another model.
+      FormError: for a model that is not built.
+      UnknownNameError: for an algorithm that is not installed.
+    """
+    kind = stored_kind(decode)
+    require_built(model)
+    return from_entries(file.read(path).entries, model, kind, os.fspath(path))
+
+
+def from_entries(
+    stored: Iterable[Entry], model: tf.keras.Model, kind: type[Stored], source: str
+) -> tf.keras.Model:
+    """Returns a compressed clone of a model with weights from entries that were already read.
+
+    Args:
+      stored: one entry for each weight of the model.
+      model: gives the architecture; is untouched.
+      kind: of the computed weights, from `stored_kind`.
+      source: name of the entries' origin, for errors.
+
+    Raises:
+      ContainerError, UnknownNameError: as `load`.
+    """
+    copied = clone(model) if form_of(model) == "plain" else to_plain(model)
+    weights = weights_of(copied)
+    entries = {entry.path: entry for entry in stored}
+    _check_match(source, entries, weights)
+    compressed = []
+    for weight in weights:
+        entry = entries[weight.spec.path]
+        if entry.algorithm is None:
+            weight.variable.assign(tf.constant(entry.tensors["value"]))
+        else:
+            compressed.append((weight, entry))
+    replacements = (_replacement(weight, entry, kind, source) for weight, entry in compressed)
+    try:
+        computed_weights = replace_weights(copied, replacements)
+    except (ContainerError, UnknownNameError):
+        raise
+    except ValueError as error:  # a tensor has a name that no variable of the layer can have
+        raise ContainerError(f"{source!r}: {error}") from error
+    for computed, (weight, entry) in zip(computed_weights, compressed, strict=True):
+        _check_decodes(computed, weight, entry, source)
+    set_class(copied, Compressed)
+    return copied
+
+
+def _replacement(weight: Weight, entry: Entry, kind: type[Stored], source: str) -> Replacement:
+    if not weight.places:
+        raise _undecodable(entry, source, "no layer of the model holds it as an attribute")
+    assert entry.algorithm is not None
+    try:
+        algorithm = algorithms.get(entry.algorithm)(**entry.config)
+        return Replacement(weight, algorithm, _tensors_of(entry), kind, trainable=False)
+    except UnknownNameError:
+        raise
+    except _UNDECODABLE as error:
+        raise _undecodable(entry, source, error) from error
+
+
+def _check_decodes(computed: ComputedWeight, weight: Weight, entry: Entry, source: str) -> None:
+    """Decodes a weight now, so that a damaged one is found when the file is read."""
+    try:
+        decoded = computed.compute()
+    except _UNDECODABLE as error:
+        raise _undecodable(entry, source, error) from error
+    if decoded.dtype != weight.variable.dtype:
+        raise _undecodable(entry, source, f"it decodes to {decoded.dtype.name}")
+
+
+def _undecodable(entry: Entry, source: str, problem: object) -> ContainerError:
+    return ContainerError(f"{source!r}: {entry.path} cannot be decoded by {entry.algorithm!r}: {problem}")
+
+
+def entries_of(model: tf.keras.Model) -> list[Entry]:
+    """Returns the entries that `save` stores: one for each weight, computed weights first.
+
+    Raises:
+      FormError: for a plain model.
+    """
+    computed_weights = computed_weights_of(model)
+    if not computed_weights:
+        raise FormError(
+            f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
+        )
+    entries = []
+    for computed in computed_weights:
+        spec, algorithm, tensors = computed.spec, computed.algorithm, computed.tensors()
+        if isinstance(computed, Projected):
+            tensors = tensors_of(algorithm, "encode", spec, tensors, spec)
+        stored = {name: _to_storage(tensor) for name, tensor in tensors.items()}
+        entries.append(Entry(spec.path, spec.shape, spec.dtype, algorithm.name, config_of(algorithm), stored))
+    for weight in kept_weights(model):
+        spec, value = weight.spec, _to_storage(weight.variable.read_value())
+        entries.append(Entry(spec.path, spec.shape, spec.dtype, None, {}, {"value": value}))
+    return entries
+
+
+def kept_weights(model: tf.keras.Model) -> Iterator[Weight]:
+    """Yields the weights of a model that are kept in full."""
+    added = added_variables(model)
+    return (weight for weight in weights_of(model) if id(weight.variable) not in added)
+
+
+def _to_storage(tensor: Any) -> Tensor:
+    value = tf.convert_to_tensor(tensor).numpy()
+    if isinstance(value, bytes):
+        return value
+    return [bytes(item) for item in value] if value.dtype == object else np.asarray(value)
+
+
+def _tensors_of(entry: Entry) -> dict[str, tf.Tensor]:
+    stored = entry.tensors.items()
+    return {name: tf.constant(list(v) if isinstance(v, (list, tuple)) else v) for name, v in stored}
+
+
+def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) -> None:
+    specs = {weight.spec.path: weight.spec for weight in weights}
+    wanted = {name: f"{spec.dtype}{list(spec.shape)}" for name, spec in specs.items()}
+    found = {name: f"{entry.dtype}{list(entry.shape)}" for name, entry in entries.items()}
+    problems = differences(wanted, found)
+    if problems:
+        raise ContainerError(f"{source!r} is not of this model: {'; '.join(problems)}.")

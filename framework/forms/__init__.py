@@ -1,0 +1,1 @@
+"""Converts models between their forms: plain, compressible and compressed."""

@@ -1,0 +1,1 @@
+"""Provides callbacks and checkpoints for training, in addition to Keras's."""

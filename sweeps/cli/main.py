@@ -1,0 +1,256 @@
+"""Defines the command line, `lambdapress`; imports nothing heavy before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import deploy, models, results
+from .options import data_option, gin_option
+
+if TYPE_CHECKING:
+    from ..plan.plan import Plan
+
+
+class Failure(click.ClickException):
+    """An error message for the user, without a traceback."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """Runs commands; shows errors that the user can fix, and Ctrl-C, as one message."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from ..environment import quiet
+
+        quiet()
+        if os.getcwd() not in sys.path:
+            # For `import my_algorithm` in a gin file; at the end, so that it hides no other module.
+            sys.path.append(os.getcwd())
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if not _is_the_users(error):
+                raise
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            raise Failure(str(error) or type(error).__name__) from error
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted. To go on: {shlex.join(['lambdapress', *sys.argv[1:]])}", err=True)
+            ctx.exit(130)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which a user needs them
+
+
+def _is_the_users(error: Exception) -> bool:
+    """Tells whether an error is about the user's input, files or machine, not about this program."""
+    from ...framework.errors import LambdapressError
+
+    return isinstance(error, (LambdapressError, ValueError, OSError))
+
+
+EXAMPLES = """\b
+A first sweep, on data that comes with the package:
+  lambdapress list
+  lambdapress sweep digits --dry-run
+  lambdapress sweep digits --workers 2
+  lambdapress table runs/digits --markdown
+
+\b
+One trial, with a parameter changed:
+  lambdapress train --task digits --algorithm epr --lmbda 0.5 --gin 'digits.epochs = 3'
+
+\b
+A point of the table as a file to deploy:
+  lambdapress export runs/digits/TRIAL --format tflite --out model.tflite
+  lambdapress benchmark runs/digits/TRIAL
+
+\b
+Your own model, after training:
+  lambdapress compress model.keras model.lpz --algorithm uniform
+  lambdapress inspect model.lpz
+
+\b
+Your own algorithm, in a file (docs/add_an_algorithm.md):
+  lambdapress train --import my_algorithm.py --task digits --algorithm mine --lmbda 1
+"""
+
+
+@click.group(
+    cls=Commands,
+    help="Sweeps over λ of weight-compression algorithms for Keras models.\n\n" + EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option("--debug", is_flag=True, help="Shows the traceback of an error.")
+@click.version_option(package_name="lambdapress")
+def main(debug: bool) -> None:
+    del debug
+
+
+@main.command()
+@click.argument("sweep", metavar="SWEEP.gin")
+@click.option("--out", type=click.Path(file_okay=False), help="The results' directory [default: runs/SWEEP].")
+@click.option(
+    "--executor",
+    metavar="NAME",
+    help="Where trials run: processes, here, or another; see `lambdapress list` [default: processes].",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="How many trials run at a time [default of processes: one a core, 4 at most].",
+)
+@gin_option
+@data_option
+@click.option("--dry-run", is_flag=True, help="Lists the trials and their identities; runs nothing.")
+@click.option("--retry-failed", is_flag=True, help="Also runs the trials that are recorded as failed.")
+def sweep(
+    sweep: str,
+    out: str | None,
+    executor: str | None,
+    workers: int | None,
+    bindings: tuple[str, ...],
+    data_dir: str | None,
+    dry_run: bool,
+    retry_failed: bool,
+) -> None:
+    """Runs the trials of a sweep that have no result yet.
+
+    Then shows the table, and writes it and the plot next to the results. SWEEP.gin is looked up as
+    given, then among the package's own sweeps (see `lambdapress list`). The same command continues a
+    sweep that was cut short; a second run at the same time shares the work.
+
+    \b
+      lambdapress sweep digits --workers 2
+      lambdapress sweep my_sweep.gin --out results/my_sweep --gin 'sweep.seeds = [0]'
+      lambdapress sweep mnist_notebook --data-dir ~/tensorflow_datasets --dry-run
+    """
+    from ..plan.plan import plan
+
+    planned = plan(sweep, bindings)
+    directory = Path(out) if out else Path("runs") / planned.name
+    if dry_run:
+        _show_plan(planned, directory)
+    else:
+        _run(planned, directory, executor, workers, data_dir, retry_failed)
+
+
+@main.command()
+@click.option("--task", required=True, help="Name of a task; see `lambdapress list`.")
+@click.option("--algorithm", required=True, help="Name of an algorithm; see `lambdapress list`.")
+@click.option("--lmbda", type=float, help="λ, the weight of the rate. `none`, `half`, … take none.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@gin_option
+@click.option("--out", type=click.Path(file_okay=False), default="runs/train", show_default=True)
+@data_option
+def train(
+    task: str,
+    algorithm: str,
+    lmbda: float | None,
+    seed: int,
+    bindings: tuple[str, ...],
+    out: str,
+    data_dir: str | None,
+) -> None:
+    """Runs one trial.
+
+    Trains and compresses a model, reads its file back and evaluates it.
+
+    \b
+      lambdapress train --task digits --algorithm power_law --lmbda 5
+      lambdapress train --task digits --algorithm epr --lmbda 1 --gin 'digits.epochs = 3'
+    """
+    from ..execution.progress import size_line
+    from ..execution.sweep import run_plan
+    from ..gin import registries
+    from ..plan.grid import Sweep
+    from ..plan.plan import plan
+    from ..results.schema import result_in
+
+    uses_lmbda = registries.algorithms().get(algorithm).uses_lmbda
+    if uses_lmbda and lmbda is None:
+        raise ValueError(f"--lmbda is missing: {algorithm!r} takes a λ, such as --lmbda 1.")
+    if lmbda is not None and not (uses_lmbda or lmbda == 0):
+        raise ValueError(f"--lmbda {lmbda:g}: λ means nothing to {algorithm!r}; leave it out.")
+    lmbdas = [] if lmbda is None else [lmbda]
+    planned = plan(Sweep([task], [algorithm], lmbdas, [seed]), bindings)
+    run_plan(planned, out, workers=1, data_dir=data_dir, retry_failed=True)
+    directory = Path(out) / planned.trials[0].directory_name
+    result = result_in(directory)
+    assert result is not None
+    if result["status"] == "failed":
+        raise click.ClickException(f"{result['error']}\nThe trial failed; its files: {directory}")
+    click.echo(f"{size_line(result)}\nIts files: {directory}")
+
+
+def _show_plan(planned: Plan, out: Path) -> None:
+    from ..execution.sweep import states
+
+    trial_states = states(planned, out)
+    for trial, state in trial_states.items():
+        settings = "".join(f"  {key}={value!r}" for key, value in trial.overrides.items())
+        click.echo(f"{trial.identity}  {state:7}  {trial}{settings}")
+    left = list(trial_states.values()).count("to run")
+    click.echo(f"{len(trial_states)} trials, {left} to run, in {out}")
+
+
+def _run(
+    planned: Plan,
+    out: Path,
+    executor: str | None,
+    workers: int | None,
+    data_dir: str | None,
+    retry_failed: bool,
+) -> None:
+    from ..execution.sweep import run_plan
+    from ..report.plot import plot
+    from ..report.tables import render
+    from ..results.frames import summarise
+
+    frame = run_plan(
+        planned, out, executor=executor, workers=workers, data_dir=data_dir, retry_failed=retry_failed
+    )
+    summary = summarise(frame)
+    click.echo(render(summary, "terminal"))
+    table_file = out / "results.csv"
+    table_file.write_text(render(summary, "csv"), encoding="utf-8")
+    written = [table_file]
+    if (frame["status"] == "ok").any():
+        written += plot(frame, out)
+    click.echo(f"Wrote {', '.join(map(str, written))}")
+    failed = int((frame["status"] == "failed").sum())
+    if failed:
+        raise click.ClickException(f"{failed} of {len(frame)} trials failed; --retry-failed runs them again.")
+
+
+for _command in [*results.COMMANDS, *models.COMMANDS, *deploy.COMMANDS]:
+    main.add_command(_command)
+
+
+def _import_own(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    from ..gin.user_modules import import_own
+
+    for name in names:
+        import_own(name)
+
+
+for _command in main.commands.values():  # eager: imports before the command looks up names
+    click.option(
+        "--import",
+        multiple=True,
+        metavar="MODULE",
+        expose_value=False,
+        is_eager=True,
+        callback=_import_own,
+        help="Imports your own tasks and algorithms: a module, or a .py file; may be repeated.",
+    )(_command)

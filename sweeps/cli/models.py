@@ -1,0 +1,153 @@
+"""Defines the commands for one model's file: compress, inspect, evaluate."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import data_option, gin_option
+
+
+def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, str | None]]:
+    """Splits each `PATTERN=algorithm` at the last `=`; with no algorithm, weights are kept in full."""
+    parsed = []
+    for rule in rules:
+        pattern, equals, name = rule.rpartition("=")
+        if not equals or not pattern:
+            raise ValueError(f"--rule {rule!r} is not 'PATTERN=algorithm', such as 'embedding=none'.")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"--rule {rule!r}: {pattern!r} is no regular expression: {error}.") from None
+        parsed.append((pattern, name or None))
+    return parsed
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True))
+@click.argument("out", metavar="OUT.lpz", type=click.Path(dir_okay=False))
+@click.option(
+    "--algorithm",
+    default="uniform",
+    show_default=True,
+    help="For weights that no rule takes; see `lambdapress list`.",
+)
+@click.option("--rule", "rules", multiple=True, metavar="'PATTERN=algorithm'", help="First match wins.")
+@click.option(
+    "--lmbda",
+    type=float,
+    help="λ: higher for fewer bytes. For algorithms whose λ acts without training [default: 0.1].",
+)
+@click.option("--task", help="Name of a task to evaluate the model on, before and after.")
+@click.option("--allow-code", is_flag=True, help="Runs Python code that MODEL holds, of Lambda layers.")
+@gin_option
+@data_option
+def compress(
+    model: str,
+    out: str,
+    algorithm: str,
+    rules: tuple[str, ...],
+    lmbda: float | None,
+    task: str | None,
+    allow_code: bool,
+    bindings: tuple[str, ...],
+    data_dir: str | None,
+) -> None:
+    """Compresses a saved Keras model.
+
+    MODEL is a .keras or .h5 file or a SavedModel folder; it is compressed as it is, without training.
+
+    A rule's pattern is a regular expression that is searched for in a weight's path; `PATTERN=` keeps
+    the weights that match in full.
+
+    \b
+      lambdapress compress model.keras model.lpz
+      lambdapress compress model.keras model.lpz --algorithm uniform --lmbda 0.03 --task digits
+      lambdapress compress model.keras model.lpz --rule 'embedding=' --rule 'kernel=power_law'
+    """
+    from ..model_files import compress_file
+
+    done = compress_file(
+        model, out, algorithm, _parse_rules(rules), bindings, lmbda, task, data_dir, allow_code
+    )
+    floats, size = done.report.float_bytes, done.report.size_bytes
+    click.echo(f"{out}: {size:,} bytes, {_times(floats, size)} {floats:,} bytes of floats")
+    if done.metric is not None:
+        click.echo(f"{done.metric} {done.before:.4f} before, {done.after:.4f} after")
+
+
+def _times(floats: int, size: int) -> str:
+    return f"{floats / size:.1f}× smaller than" if size < floats else "no smaller than"
+
+
+@click.command()
+@click.argument("path", metavar="OUT.lpz", type=click.Path(dir_okay=False))
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, a line a weight.")
+def inspect(path: str, as_csv: bool) -> None:
+    """Shows the content of a compressed file, weight by weight.
+
+    \b
+      lambdapress inspect model.lpz
+      lambdapress inspect model.lpz --csv > model.csv
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..model_files import inspect_file
+
+    report = inspect_file(path)
+    if as_csv:
+        import pandas as pd
+
+        click.echo(pd.DataFrame(report.rows).to_csv(index=False), nl=False)
+        return
+    table = Table(title=str(path))
+    table.add_column("weight", overflow="fold")
+    for name in ("shape", "dtype", "algorithm"):
+        table.add_column(name)
+    for name in ("bits/weight", "bytes", "share"):
+        table.add_column(name, justify="right")
+    for row in report.rows:
+        shape = "×".join(map(str, row.shape)) or "scalar"
+        table.add_row(
+            row.path,
+            shape,
+            row.dtype,
+            row.algorithm or "in full",
+            f"{row.bits_per_weight:.3f}",
+            f"{row.bytes:,}",
+            f"{row.share:.1%}",
+        )
+    size = report.size_bytes
+    table.add_row(
+        "overhead", "", "", "", "", f"{report.overhead_bytes:,}", f"{report.overhead_bytes / size:.1%}"
+    )
+    table.add_section()
+    bits = f"{8 * size / report.num_params:.3f}" if report.num_params else ""
+    table.add_row("total", f"{report.num_params:,} weights", "", "", bits, f"{size:,}", "100.0%")
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+    click.echo(f"{_times(report.float_bytes, size)} {report.float_bytes:,} bytes of floats")
+
+
+@click.command()
+@click.argument("path", metavar="OUT.lpz", type=click.Path(dir_okay=False))
+@click.option("--task", required=True, help="Name of the task whose model this is.")
+@gin_option
+@data_option
+def evaluate(path: str, task: str, bindings: tuple[str, ...], data_dir: str | None) -> None:
+    """Evaluates the model in a compressed file on a task.
+
+    \b
+      lambdapress evaluate runs/digits/…/model.lpz --task digits
+    """
+    from ..model_files import evaluate_file
+
+    name, metric = evaluate_file(path, task, bindings, data_dir)
+    click.echo(f"{name} {metric:.4f}  ({Path(path).stat().st_size:,} bytes)")
+
+
+COMMANDS: list[Any] = [compress, inspect, evaluate]

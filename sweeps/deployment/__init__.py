@@ -1,0 +1,1 @@
+"""Loads a trial's model, and measures the files that it is exported to."""

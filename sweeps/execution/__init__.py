@@ -1,0 +1,1 @@
+"""Runs trials and shows their progress."""

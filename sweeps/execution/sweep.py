@@ -1,0 +1,144 @@
+"""Runs a sweep from its gin file to its results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..environment import data_folder
+from ..gin import registries
+from ..gin.bindings import ConfigError
+from ..plan.grid import Sweep
+from ..plan.plan import Plan, plan
+from ..results.schema import RESULT, result_in
+from ..trial.trial import Trial
+from . import progress
+from .executor import executors, run_jobs
+from .job import Job
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXECUTOR = "processes"
+"""Name of the default executor."""
+
+
+def run_sweep(
+    sweep: str | Path | Sweep,
+    out: str | Path | None = None,
+    *,
+    executor: str | None = None,
+    workers: int | None = None,
+    gin: Sequence[str] = (),
+    data_dir: str | Path | None = None,
+    retry_failed: bool = False,
+) -> pd.DataFrame:
+    """Runs every trial of a sweep that has no result yet.
+
+    May be called again after any interruption, and by several processes at once with the same `out`. Gin's
+    global config has no influence and is not changed: a trial's config comes from its gin files, the sweep
+    and `gin` only.
+
+    Args:
+      sweep: a gin file, looked up as given and then among the package's own; or the sweep itself.
+      out: directory of the sweep's results; `runs/<name of the sweep>` by default.
+      executor: where trials run, by name: `processes` (by default) on this machine, `here` in this process,
+        for debugging and for algorithms defined in a notebook; or one that an installed package offers.
+      workers: how many trials to run at a time; by default as many as suit the executor (`processes`: one
+        for each core, four at most). 0 is the executor `here`.
+      gin: bindings that override the gin files, such as `"digits.epochs = 3"`.
+      data_dir: sets `TFDS_DATA_DIR` for the run.
+      retry_failed: whether trials recorded as failed are run again.
+
+    Returns:
+      One row for each trial of this sweep, as from `load_results`.
+
+    Raises:
+      ConfigError: for a sweep that cannot be run as it stands; nothing was trained.
+      UnknownNameError: for an executor that is not registered.
+      ExecutionError: where a trial cannot be run or recorded through no fault of its own: its data is
+        missing, or the disk is full.
+    """
+    return run_plan(
+        plan(sweep, gin),
+        out,
+        executor=executor,
+        workers=workers,
+        data_dir=data_dir,
+        retry_failed=retry_failed,
+    )
+
+
+def run_plan(
+    planned: Plan,
+    out: str | Path | None = None,
+    *,
+    executor: str | None = None,
+    workers: int | None = None,
+    data_dir: str | Path | None = None,
+    retry_failed: bool = False,
+) -> pd.DataFrame:
+    """Runs a plan, with the arguments and errors of `run_sweep`."""
+    from ..results.frames import load_results
+
+    name, workers = _chosen(executor, workers)
+    cls = executors.get(name)
+    out = Path(out) if out is not None else Path("runs") / planned.name
+    out.mkdir(parents=True, exist_ok=True)
+    directories = {out / trial.directory_name: trial for trial in planned.trials}
+    jobs = [job for folder, trial in directories.items() if (job := _job(trial, folder, retry_failed))]
+    if not cls.in_this_process:
+        _check_importable(job.trial for job in jobs)
+    show = progress.Bars if sys.stdout.isatty() else progress.Lines
+    with show({job.directory: job.trial for job in jobs}, len(directories)) as watch, data_folder(data_dir):
+        if jobs:
+            run_jobs(jobs, cls(workers, len(jobs)), watch)
+    frame = load_results(out)
+    in_plan = frame["identity"].isin([trial.identity for trial in planned.trials])
+    return frame[in_plan].reset_index(drop=True)
+
+
+def _chosen(executor: str | None, workers: int | None) -> tuple[str, int | None]:
+    """Returns the name of the executor and the number of workers; 0 workers mean the executor `here`."""
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers is {workers}; give 0 (in this process) or more.")
+    if workers == 0:
+        if executor not in (None, "here"):
+            raise ValueError(
+                f"workers is 0, which runs trials in this process; the executor {executor!r} takes 1 or more."
+            )
+        return "here", None
+    return executor or EXECUTOR, workers
+
+
+def states(planned: Plan, out: Path) -> Mapping[Trial, str]:
+    """Returns the state of each trial: `ok`, `failed` or `to run`."""
+    recorded = {trial: result_in(out / trial.directory_name) for trial in planned.trials}
+    return {trial: result["status"] if result else "to run" for trial, result in recorded.items()}
+
+
+def _job(trial: Trial, directory: Path, retry_failed: bool) -> Job | None:
+    """Returns the job for a trial, or None if it need not run."""
+    result = result_in(directory)
+    if result is None:
+        return Job(trial, directory)
+    if result["status"] == "failed" and retry_failed:
+        return Job(trial, directory, stale=(directory / RESULT).read_text(encoding="utf-8"))
+    return None
+
+
+def _check_importable(trials: Iterable[Trial]) -> None:
+    """Checks that other processes can import the trials' tasks and algorithms.
+
+    Raises:
+      ConfigError: for one that is defined in `__main__`, such as in a notebook's cell.
+    """
+    tasks, algorithms = registries.tasks(), registries.algorithms()
+    for cls in {cls for trial in trials for cls in (tasks.get(trial.task), algorithms.get(trial.algorithm))}:
+        if cls.__module__ == "__main__":
+            raise ConfigError(
+                f"{cls.__name__} is defined in __main__, which worker processes lack; move it to a "
+                "module and `import` that in the sweep's gin file, or run with the executor 'here'."
+            )

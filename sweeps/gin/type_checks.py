@@ -1,0 +1,60 @@
+"""Compares the values that gin binds with the annotations of their parameters."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+import gin
+import typeguard
+from gin import config as gin_config
+
+from .bindings import Binding, ConfigError
+
+
+def check_types(bindings: Iterable[Binding]) -> None:
+    """Checks each value against its parameter's annotation; `bindings.load` must come first.
+
+    Macros are resolved. A value with a reference (`@Adam()`) is not checked.
+
+    Raises:
+      ConfigError: with the value, and where it was written.
+    """
+    every = typeguard.CollectionCheckStrategy.ALL_ITEMS
+    for binding in bindings:
+        references = list(gin_config.iterate_references({("", ""): {"": binding.value}}))
+        if not all(repr(reference).startswith("%") for reference in references):
+            continue
+        try:
+            value = copy.deepcopy(binding.value)  # copying is how gin resolves a macro
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"{binding.where}: {references[0]!r} has no value; add `{str(references[0])[1:]} = …`."
+            ) from None
+        hint = _hints(gin.get_configurable(binding.selector)).get(binding.parameter, Any)
+        try:
+            typeguard.check_type(value, hint, collection_check_strategy=every)
+        except typeguard.TypeCheckError as error:
+            raise ConfigError(
+                f"{binding.where}: {binding.key} = {value!r} has the wrong type; it takes {_shown(hint)} "
+                f"({' '.join(str(error).split())})."
+            ) from None
+
+
+def _hints(configurable: Any) -> dict[str, Any]:
+    """Returns the annotations of a configurable's parameters, or none if they cannot be resolved."""
+    if inspect.isclass(configurable) and not dataclasses.is_dataclass(configurable):
+        configurable = configurable.__init__
+    try:
+        return typing.get_type_hints(configurable)  # a dataclass's fields, each by the names of its module
+    except (NameError, TypeError):
+        return {}
+
+
+def _shown(hint: Any) -> str:
+    plain = inspect.isclass(hint) and not typing.get_args(hint)
+    return hint.__name__ if plain else str(hint).replace("typing.", "").replace("collections.abc.", "")

@@ -1,0 +1,1 @@
+"""Turns a sweep into its trials, each with a frozen config."""

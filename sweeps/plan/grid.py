@@ -1,0 +1,133 @@
+"""Defines a sweep and expands it into points. Pure: uses no file, no framework and no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gin
+
+Axes = Mapping[str, Sequence[Any]]
+
+
+@gin.register("sweep", module="lambdapress.sweeps")
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Describes a sweep: tasks × algorithms × λ × seeds × a grid over any gin parameter.
+
+    Attributes:
+      tasks: names of registered tasks.
+      algorithms: names of registered algorithms.
+      lmbdas: weights of the rate, one list for all algorithms, or a list for each algorithm name. An
+        algorithm that does not use λ gets one trial for each seed, with λ = 0, and needs no entry. Entries
+        of algorithms that the sweep does not run are allowed, so that it can be narrowed down for one run.
+      seeds: one trial each.
+      grid: `{"epr.log_step": [-4.0, -3.0], ...}` is the product of its axes. A list of such mappings is
+        their union; with one value for each axis, several parameters change together.
+
+    Raises:
+      ValueError: for an empty or repeated entry, a negative or infinite λ, a negative seed.
+    """
+
+    tasks: Sequence[str] = ()
+    algorithms: Sequence[str] = ()
+    lmbdas: Sequence[float] | Mapping[str, Sequence[float]] = ()
+    seeds: Sequence[int] = (0,)
+    grid: Axes | Sequence[Axes] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "algorithms", "seeds"):
+            values = getattr(self, name)
+            if isinstance(values, str):
+                raise ValueError(f"sweep.{name} is {values!r}; give a list, [{values!r}].")
+            if not values:
+                raise ValueError(f"sweep.{name} is empty; give at least one.")
+            _no_repeats(f"sweep.{name}", values)
+        bad = [seed for seed in self.seeds if not 0 <= seed < 2**32]
+        if bad:
+            raise ValueError(f"sweep.seeds has {bad[0]!r}; a seed is an integer in [0, 2**32).")
+        per_algorithm = self.lmbdas if isinstance(self.lmbdas, Mapping) else {"": self.lmbdas}
+        for algorithm, lmbdas in per_algorithm.items():
+            where = f"sweep.lmbdas[{algorithm!r}]" if algorithm else "sweep.lmbdas"
+            bad = [lmbda for lmbda in lmbdas if not (math.isfinite(lmbda) and lmbda >= 0)]
+            if bad:
+                raise ValueError(f"{where} has {bad[0]!r}; λ is a finite number, 0 or more.")
+            _no_repeats(where, lmbdas)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One planned trial, before its config is put together."""
+
+    task: str
+    algorithm: str
+    lmbda: float
+    seed: int
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def product(axes: Axes) -> list[dict[str, Any]]:
+    """Returns every choice of one value per axis; the last axis varies fastest.
+
+    >>> product({"a": [1, 2], "b": "x"})
+    [{'a': 1, 'b': 'x'}, {'a': 2, 'b': 'x'}]
+    """
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def overrides(grid: Axes | Sequence[Axes] | None) -> list[dict[str, Any]]:
+    """Returns the settings that a sweep's `grid` asks for; without a grid, one empty setting.
+
+    Raises:
+      ValueError: for an axis without values, or with a bare string or number instead of a list.
+    """
+    products = [grid] if isinstance(grid, Mapping) else list(grid or ())
+    for axes in products:
+        for name, values in axes.items():
+            if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+                raise ValueError(f"sweep.grid[{name!r}] is {values!r}; give a list with at least one value.")
+    return [setting for axes in products for setting in product(axes)] or [{}]
+
+
+def points(sweep: Sweep, uses_lmbda: Mapping[str, bool]) -> list[Point]:
+    """Lists the sweep's points, one whole trade-off curve after the other.
+
+    All curves of the first seed come before those of the next: a sweep that is cut short has one seed of
+    everything (of one setting of the grid, where there are several).
+
+    Args:
+      sweep: the sweep to expand.
+      uses_lmbda: for each of its algorithms, whether it uses λ.
+
+    Raises:
+      ValueError: where an algorithm that uses λ was given none.
+    """
+    return [
+        Point(task, algorithm, lmbda, seed, setting)
+        for setting in overrides(sweep.grid)
+        for seed in sweep.seeds
+        for task in sweep.tasks
+        for algorithm in sweep.algorithms
+        for lmbda in _lmbdas(sweep, algorithm, uses_lmbda[algorithm])
+    ]
+
+
+def _lmbdas(sweep: Sweep, algorithm: str, uses_lmbda: bool) -> list[float]:
+    if not uses_lmbda:
+        return [0.0]
+    lmbdas = sweep.lmbdas.get(algorithm, ()) if isinstance(sweep.lmbdas, Mapping) else sweep.lmbdas
+    if not lmbdas:
+        raise ValueError(
+            f"sweep.lmbdas has no λ for {algorithm!r}; give a list for every algorithm, "
+            f"or {{{algorithm!r}: [...]}}."
+        )
+    return [float(lmbda) for lmbda in lmbdas]
+
+
+def _no_repeats(where: str, values: Sequence[Any]) -> None:
+    repeated = sorted({repr(value) for value in values if list(values).count(value) > 1})
+    if repeated:
+        raise ValueError(f"{where} has {repeated[0]} more than once.")

@@ -1,0 +1,215 @@
+"""Turns a sweep and its gin files into trials with frozen configs, and checks every one."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gin
+from gin import config_parser
+
+from ..gin import registries, user_modules
+from ..gin.bindings import Binding, ConfigError, Source, bind, calling, load
+from ..gin.files import find, packaged
+from ..gin.isolation import isolated
+from ..gin.parse import read_file, read_overrides
+from ..gin.type_checks import check_types
+from ..trial.settings import Settings
+from ..trial.trial import Trial
+from .grid import Point, Sweep, points
+
+_SWEEP = "lambdapress.sweeps.sweep"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A sweep that is ready to run: its name, and each of its trials once."""
+
+    name: str
+    trials: tuple[Trial, ...]
+
+
+def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
+    """Makes the trials of a sweep, and checks each as far as possible without training.
+
+    Each trial's config consists of the following, later wins: its task's gin file, its algorithms' gin
+    files, the sweep file's bindings except `sweep.…`, its point of the grid, `overrides`. Bindings for
+    tasks and algorithms that the trial does not use are left out, so that changing a hyper-parameter of
+    one algorithm leaves the results of the others valid.
+
+    Args:
+      sweep: a gin file (see `gin/files.py`), or the sweep itself.
+      overrides: gin bindings, such as `"digits.epochs = 3"`.
+
+    Raises:
+      ConfigError: for any mistake in the sweep; nothing has been trained.
+    """
+    with isolated():
+        extra = read_overrides(overrides)
+        name, spec, file_source = _read(sweep, extra)
+        # Only after the gin files are read: they may import modules that register more.
+        library = _Library.collect(file_source + extra)
+        frozen = (  # one at a time: a trial is checked while gin's config is its own
+            _freeze(point, file_source, extra, library)
+            for point in calling(name, points, spec, library.uses_lmbda(spec))
+        )
+        trials: dict[str, Trial] = {}
+        checked: set[str] = set()
+        for trial, bindings in frozen:
+            if trial.config not in checked:
+                _check(trial, bindings)
+                checked.add(trial.config)
+            trials.setdefault(trial.identity, trial)
+    return Plan(name, tuple(trials.values()))
+
+
+def _read(sweep: str | Path | Sweep, extra: Source) -> tuple[str, Sweep, Source]:
+    """Returns the sweep's name, the sweep itself, and everything that its file says."""
+    if isinstance(sweep, Sweep):
+        if any(binding.selector == _SWEEP for binding in extra.bindings):
+            raise ConfigError("The sweep is given as an object: change that, do not bind sweep.…")
+        return "sweep", sweep, Source()
+    path = find(str(sweep))
+    file_source = read_file(path)
+    load(file_source + extra)
+    check_types(b for b in (file_source + extra).bindings if b.selector == _SWEEP)
+    return path.stem, calling(str(path), gin.get_configurable(Sweep)), file_source
+
+
+@dataclasses.dataclass(frozen=True)
+class _Library:
+    """Keeps the registered tasks and algorithms, and the gin files that the package has for them.
+
+    Attributes:
+      defaults: the content of each task's and algorithm's gin file, by name; empty where there is no file.
+      owners: the task or algorithm that each of gin's full selectors configures.
+      registered: the tasks and algorithms of each imported module that registers anything.
+      hashes: the SHA-256 of the code of those modules that have a task or algorithm.
+    """
+
+    defaults: Mapping[str, Source]
+    owners: Mapping[str, str]
+    registered: Mapping[str, set[str]]
+    hashes: Mapping[str, str]
+
+    @staticmethod
+    def collect(source: Source) -> _Library:
+        tasks, algorithms = registries.tasks(), registries.algorithms()
+        defaults, owners = {}, {}
+        for kind, names in (("tasks", tasks.names()), ("algorithms", algorithms.names())):
+            files = packaged(kind)
+            for name in names:
+                owners[f"lambdapress.{kind}.{name}"] = name
+                defaults[name] = read_file(files[name]) if name in files else Source()
+        names_by_module = {module: user_modules.registered_by(module) for module in source.modules()}
+        registered = {module: names for module, names in names_by_module.items() if names is not None}
+        hashes = {module: user_modules.code_hash(module) for module, names in registered.items() if names}
+        return _Library(defaults, owners, registered, hashes)
+
+    def only(self, used: set[str], source: Source) -> Source:
+        """Returns the bindings of `source` for names in `used`, or for no task, algorithm or sweep."""
+
+        def belongs(binding: Binding) -> bool:
+            owner = self.owners.get(binding.selector)
+            return binding.selector != _SWEEP and (owner is None or owner in used)
+
+        return source.only(belongs)
+
+    def uses_lmbda(self, sweep: Sweep) -> dict[str, bool]:
+        """Tells for each algorithm of the sweep whether it uses λ; checks all names in the sweep."""
+        tasks, algorithms = registries.tasks(), registries.algorithms()
+        for task in sweep.tasks:
+            calling("sweep.tasks", tasks.get, task)
+        if isinstance(sweep.lmbdas, Mapping):
+            for name in sweep.lmbdas:
+                calling("sweep.lmbdas", algorithms.get, name)
+        classes = {a: calling("sweep.algorithms", algorithms.get, a) for a in sweep.algorithms}
+        return {name: cls.uses_lmbda for name, cls in classes.items()}
+
+
+def _freeze(
+    point: Point, file_source: Source, extra: Source, library: _Library
+) -> tuple[Trial, tuple[Binding, ...]]:
+    """Returns the trial of a point and its bindings; gin's config is then the trial's."""
+    axes = tuple(_axis(key, value) for key, value in point.overrides.items())
+    bound = file_source + Source(bindings=axes) + extra
+    used = {point.task, point.algorithm}
+    while True:
+        whole = sum((library.defaults[name] for name in _ordered(used, point)), Source()) + bound
+        kept = library.only(used, whole)
+        named = {name for name in library.defaults if _mentioned(name, kept)}
+        if named <= used:
+            break
+        used |= named
+    kept = _pin_own(dataclasses.replace(kept, imports=_needed(kept, used, library)), library)
+    text = load(kept)
+    if any(binding.key == "trial.init_from" for binding in kept.bindings):
+        kept += _pin(kept)
+        text = load(kept)
+    kept_keys = {binding.key for binding in kept.bindings}
+    overrides = {axis.key: gin.query_parameter(axis.key) for axis in axes if axis.key in kept_keys}
+    return Trial(point.task, point.algorithm, point.lmbda, point.seed, text, overrides), kept.bindings
+
+
+def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
+    """Builds the trial's parts, its model only if rules need it; gin's config must be the trial's."""
+    from ...framework import to_compressible
+
+    check_types(bindings)
+    task = calling(f"task {trial.task!r}", registries.tasks().build, trial.task)
+    settings = calling("trial", gin.get_configurable(Settings))
+    where = "trial.rules" if settings.rules else f"algorithm {trial.algorithm!r}"
+    rules = calling(where, settings.build_rules, trial.algorithm)
+    if settings.rules:  # patterns can only be checked against the paths of a model
+        calling(where, to_compressible, task.build_model(), rules)
+
+
+def _needed(source: Source, used: set[str], library: _Library) -> tuple[str, ...]:
+    """Returns the import statements, except of modules that register names but none in `used`."""
+    if any("@" in repr(binding.value) for binding in source.bindings):  # only gin knows what it refers to
+        return source.imports
+    statements = source.modules().items()
+    return tuple(text for module, text in statements if library.registered.get(module, used) & used)
+
+
+def _pin_own(source: Source, library: _Library) -> Source:
+    """Adds the hashes of the user's modules to `source`: their code is part of a trial's identity."""
+    if any(binding.key == "trial.own_sha256" for binding in source.bindings):
+        return source
+    hashes = {module: library.hashes[module] for module in source.modules() if module in library.hashes}
+    if not hashes:
+        return source
+    return source + Source(bindings=(bind("", "trial", "own_sha256", hashes, "--import"),))
+
+
+def _pin(source: Source) -> Source:
+    """Returns a binding of the hash of the file that a trial starts from: a part of its identity."""
+    from ...framework.files.pretrained import content_hash
+
+    check_types(source.bindings)
+    settings = calling("trial", gin.get_configurable(Settings))
+    if settings.init_from is None or settings.init_from_sha256 is not None:
+        return Source()
+    digest = calling("trial.init_from", content_hash, settings.init_from)
+    return Source(bindings=(bind("", "trial", "init_from_sha256", digest, "trial.init_from"),))
+
+
+def _axis(key: str, value: Any) -> Binding:
+    where = f"sweep.grid[{key!r}]"
+    scope, selector, parameter = config_parser.parse_binding_key(key)
+    if not parameter:
+        raise ConfigError(f"{where}: name a parameter, such as 'digits.epochs'.")
+    return bind(scope, selector, parameter, value, where)
+
+
+def _mentioned(name: str, source: Source) -> bool:
+    """Tells whether a value names the task or algorithm, as a string or a reference (`@epr()`)."""
+    pattern = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
+    return any(pattern.search(repr(binding.value)) for binding in source.bindings)
+
+
+def _ordered(used: set[str], point: Point) -> list[str]:
+    return sorted(used, key=lambda name: (name != point.task, name))

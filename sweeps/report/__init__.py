@@ -1,0 +1,1 @@
+"""Shows results as tables and pictures."""

@@ -1,0 +1,238 @@
+"""Renders a summary as a table: for the terminal, for a README, or for another program."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+import rich.box
+import rich.console
+import rich.measure
+import rich.table
+import rich.text
+
+from ..results.frames import BASELINE, uncompressed
+from . import units
+from .override_texts import settings
+
+STYLES = ("terminal", "csv", "markdown")
+STAR = "★"
+_IN_KILOBYTES = 10_000_000  # from this many bytes on, a table's sizes are in kB
+
+
+def render(
+    summary: pd.DataFrame, style: str = "terminal", *, width: int = 100, ansi: bool | None = None
+) -> str:
+    """Renders the size-metric table of `summary`, with Pareto-optimal rows marked.
+
+    "terminal" and "markdown" have one table for each task, and below them the hypervolume of each
+    algorithm and each failed trial with its error. "±" is half a 95% interval; it is missing where
+    a row has a single seed. "csv" has the columns of `results.summarise`, in full precision.
+
+    Args:
+      summary: as from `results.summarise`, or as from `published.beside`, which adds rows to it.
+      style: "terminal", "csv" or "markdown".
+      width: columns of the terminal. Names are folded to fit; a number is never cut.
+      ansi: whether bold print may be used; by default only if standard output is a terminal.
+
+    Returns:
+      The text, ending in a line break.
+
+    Raises:
+      ValueError: for another style.
+    """
+    if style not in STYLES:
+        raise ValueError(f"Unknown table style {style!r} (available: {', '.join(STYLES)})")
+    if style == "csv":
+        return summary.to_csv(index=False, lineterminator="\n")
+    tables = [_table(of_task) for _, of_task in summary.groupby("task", sort=False)]
+    if style == "markdown":
+        return "\n\n".join([*map(_markdown, tables), _markdown_notes(summary)]) + "\n"
+    if ansi is None:
+        ansi = rich.console.Console().is_terminal
+    return _terminal(tables, summary, width, ansi)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """A task's table as text, before it has a style."""
+
+    title: str
+    remarks: list[str]
+    headers: list[str]
+    names: int  # number of columns on the left that hold names, which may be folded
+    rows: list[list[str]]
+    pareto: list[bool]
+
+
+def _table(rows: pd.DataFrame) -> _Table:
+    metric = rows["metric_name"].iloc[0]
+    baseline = rows["baseline_metric"].iloc[0]
+    sources = list(rows["source"]) if "source" in rows else [""] * len(rows)
+    ours = sources.count("")  # published rows follow them
+    texts, common = settings(list(rows["overrides"][:ours]))
+    in_kb = rows["size_bytes"].max() >= _IN_KILOBYTES
+    scale, unit, places = (1e-3, "kB", 1) if in_kb else (1, "bytes", 0)
+
+    columns = {
+        "": [STAR if optimal else "" for optimal in rows["pareto"]],
+        "algorithm": list(rows["algorithm"]),
+    }
+    if any(sources):
+        columns["source"] = sources
+    if any(texts):
+        columns["settings"] = texts + [""] * (len(rows) - ours)
+    names = len(columns)
+    columns["λ"] = [units.lmbda(value) for value in rows["lmbda"]]
+    columns["n"] = ["" if source else str(n) for n, source in zip(rows["n"], sources, strict=True)]
+    if rows["n_failed"].any():
+        columns["failed"] = [str(n) if n else "" for n in rows["n_failed"]]
+    columns[f"size ({unit})"] = _with_intervals(rows, "size_bytes", scale, places)
+    columns["ratio"] = _with_intervals(rows, "ratio", suffix="×")
+    columns[f"{metric} (%)"] = _with_intervals(rows, "metric", 100, 2)
+    if rows["metric_drop"].notna().any():
+        drops = rows["metric_drop"].where(~uncompressed(rows))
+        columns["drop"] = [units.percent(drop).replace("-", "−") for drop in drops]
+    if baseline == baseline:
+        remarks = [f"baseline {units.percent(baseline)}% {metric} (drop: percentage points below it)"]
+    else:
+        remarks = [f"no baseline: no trial of {BASELINE!r} has finished"]
+    if any(sources):
+        remarks += [
+            "rows with a source are published: drop below their own baseline, no part in the Pareto front"
+        ]
+    columns["train (s)"] = _with_intervals(rows, "train_seconds", 1, 1)
+    return _Table(
+        title=str(rows["task"].iloc[0]),
+        remarks=[*remarks, *common],
+        headers=list(columns),
+        names=names,
+        rows=[list(row) for row in zip(*columns.values(), strict=True)],
+        pareto=list(rows["pareto"]),
+    )
+
+
+def _with_intervals(
+    rows: pd.DataFrame, name: str, scale: float = 1, places: int | None = None, suffix: str = ""
+) -> list[str]:
+    """Returns a column of `mean ± half-width`, padded so that means and intervals line up."""
+    means, intervals = [], []
+    for mean, half in zip(rows[name] * scale, rows[f"{name}_ci"] * scale, strict=True):
+        digits = units.ratio_decimals(mean) if places is None else places
+        means.append(units.number(mean, digits) + suffix if mean == mean else "")
+        intervals.append(units.number(half, digits))
+    wide, narrow = max(map(len, means)), max(map(len, intervals))
+    if not narrow:
+        return [mean.rjust(wide) for mean in means]
+    marked = [f"±{half:>{narrow}}" if half else " " * (narrow + 1) for half in intervals]
+    return [f"{mean:>{wide}} {half}" for mean, half in zip(means, marked, strict=True)]
+
+
+def _hypervolumes(summary: pd.DataFrame) -> dict[str, str]:
+    """Returns a text for each task, best algorithm first.
+
+    The baseline is left out, because its size is about the reference size.
+    """
+    compressed = summary[(summary["n"] > 0) & ~uncompressed(summary)]
+    compressed = compressed.drop_duplicates(["task", "algorithm"]).sort_values("hypervolume", ascending=False)
+    return {
+        str(task): ", ".join(
+            f"{name} {area:.3f}" for name, area in zip(rows["algorithm"], rows["hypervolume"], strict=True)
+        )
+        for task, rows in compressed.groupby("task")
+    }
+
+
+_HYPERVOLUME = (
+    "Hypervolume (metric × decades of size, against metric 0 at the float32 size; larger is better)"
+)
+_MARKS = f"{STAR} Pareto-optimal within its task. ± half a 95% interval over n seeds."
+
+
+def _failures(summary: pd.DataFrame) -> list[str]:
+    return [line for lines in summary["failures"] for line in lines.splitlines()]
+
+
+def _drawn(table: _Table) -> rich.table.Table:
+    """Makes a table in which names may be folded to 8 characters, and numbers never are."""
+    drawn = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, header in enumerate(table.headers):
+        if i < table.names:
+            drawn.add_column(header, overflow="fold", min_width=8 if header else None)
+        else:
+            drawn.add_column(rich.text.Text(header), no_wrap=True)
+    for cells, optimal in zip(table.rows, table.pareto, strict=True):
+        drawn.add_row(*map(rich.text.Text, cells), style="bold" if optimal else "")
+    return drawn
+
+
+def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: bool) -> str:
+    out = io.StringIO()
+    console = rich.console.Console(
+        file=out,
+        width=width,
+        force_terminal=ansi,
+        color_system="standard" if ansi else None,
+        legacy_windows=False,
+        _environ={},
+    )
+
+    wide = rich.console.Console(width=1000, _environ={})
+
+    def say(text: str, style: str = "") -> None:
+        console.print(rich.text.Text(text, style=style), soft_wrap=True)
+
+    for table in tables:
+        say(table.title, "bold")
+        for remark in table.remarks:
+            say(f"  {remark}")
+        numbers = _drawn(
+            dataclasses.replace(table, rows=[[""] * table.names + r[table.names :] for r in table.rows])
+        )
+        console.width = max(width, rich.measure.Measurement.get(wide, wide.options, numbers).minimum)
+        console.print(_drawn(table))
+    say(_MARKS)
+    areas = _hypervolumes(summary)
+    if areas:
+        say(f"\n{_HYPERVOLUME}")
+    for task, text in areas.items():
+        say(f"  {task}: {text}")
+    failures = _failures(summary)
+    if failures:
+        say(f"\nFailed trials: {len(failures)}")
+    for line in failures:
+        say(f"  {line}")
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
+
+
+def _markdown(table: _Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    rules = [":--" if i < table.names else "--:" for i in range(len(table.headers))]
+    rows = [
+        [f"**{cell}**" if optimal and cell and i else cell for i, cell in enumerate(_escape(row))]
+        for row, optimal in zip(table.rows, table.pareto, strict=True)
+    ]
+    head = f"### {_escape([table.title])[0]}\n\n{_escape(['; '.join(table.remarks)])[0]}"
+    return "\n".join([f"{head}\n", line(_escape(table.headers)), line(rules), *map(line, rows)])
+
+
+def _escape(cells: Sequence[str]) -> list[str]:
+    return [re.sub(r"([\\`*_|<>\[\]#~&])", r"\\\1", " ".join(cell.split())) for cell in cells]
+
+
+def _markdown_notes(summary: pd.DataFrame) -> str:
+    areas, failures = _hypervolumes(summary), _failures(summary)
+    blocks = [_MARKS]
+    if areas:
+        lines = _escape([f"{task}: {text}" for task, text in areas.items()])
+        blocks.append("\n".join([f"{_HYPERVOLUME}:\n", *(f"- {line}" for line in lines)]))
+    if failures:
+        blocks.append(
+            "\n".join([f"Failed trials: {len(failures)}\n", *(f"- {x}" for x in _escape(failures))])
+        )
+    return "\n\n".join(blocks)

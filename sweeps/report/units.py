@@ -1,0 +1,58 @@
+"""Formats numbers, for tables and plots alike.
+
+A kilobyte is 1,000 bytes. An unknown number (NaN) becomes an empty text.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def decimals(value: float, digits: int = 3) -> int:
+    """Returns how many decimals show `value` with `digits` significant digits, at least 0."""
+    if value == 0 or not math.isfinite(value):
+        return 0
+    exponent = math.floor(math.log10(abs(value)))
+    rounded = round(abs(value), digits - 1 - exponent)  # 9.996 is 10.0, not 10.00
+    return max(0, digits - 1 - math.floor(math.log10(rounded)))
+
+
+def number(value: float, places: int) -> str:
+    """Formats `value` with thousands separators and `places` decimals: `18,712` or `98.71`."""
+    return "" if math.isnan(value) else f"{value:,.{places}f}"
+
+
+def percent(fraction: float) -> str:
+    """Formats a fraction in percent, with two decimals and no percent sign: 0.98712 is `98.71`."""
+    return number(100 * fraction, 2)
+
+
+def ratio_decimals(value: float) -> int:
+    return min(2, decimals(value))
+
+
+def ratio(value: float) -> str:
+    """Formats a compression ratio with three significant digits, at most two decimals: `12.4×`."""
+    return "" if math.isnan(value) else f"{number(value, ratio_decimals(value))}×"
+
+
+def seconds(value: float) -> str:
+    """Formats seconds with one decimal and no unit: `12.3`."""
+    return number(value, 1)
+
+
+def lmbda(value: float) -> str:
+    """Formats λ with at most six significant digits: `0`, `0.01`, `50`."""
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def size(value: float) -> str:
+    """Formats bytes with three significant digits and a unit: `950 B`, `18.7 kB`, `10 kB`, `5.02 MB`."""
+    if math.isnan(value):
+        return ""
+    for unit in ("B", "kB", "MB", "GB"):
+        short = float(f"{value:.3g}")
+        if short < 1000 or unit == "GB":
+            return f"{short:g} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")

@@ -1,0 +1,1 @@
+"""Checks and summarises the results of trials."""

@@ -1,0 +1,138 @@
+"""Runs one trial from its frozen config to its `result.json`."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shutil
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gin
+
+from ...framework.atomic import write_json
+from ..gin import registries, user_modules
+from ..gin.isolation import isolated
+from ..results.schema import RESULT, SCHEMA
+from .settings import Settings
+from .trial import CHECKPOINT, CLOCK, CONFIG, EVENTS, LOCK, OPERATIVE, PROGRESS, Report, Trial
+
+
+def run_trial(
+    trial: Trial, directory: Path, report: Report = lambda state: None, attempts: int = 1
+) -> dict[str, Any]:
+    """Runs a trial and records it in `directory`, the result last.
+
+    Training continues from the checkpoint (with its clock and events) that an interrupted attempt left in
+    `directory`; the attempt's other files are removed first. The caller must hold the trial's lock.
+
+    Args:
+      trial: the trial to run; gin's global config is set aside meanwhile, then restored.
+      directory: the trial's folder; made if missing.
+      report: called with the trial's state; see `Report`.
+      attempts: how often this trial was started, for the record.
+
+    Returns:
+      The content of `result.json`. A trial that raised has `status` "failed" and the traceback as `error`.
+
+    Raises:
+      DatasetError: if the task's data is missing; nothing is recorded, so the trial can run once it is there.
+      OSError: if a file cannot be read or written.
+    """
+    from ...framework.training.checkpoint import CheckpointError
+    from ...tasks.datasets import DatasetError
+    from .measure import measure
+
+    directory.mkdir(parents=True, exist_ok=True)
+    _clear(directory, LOCK, *((EVENTS, CHECKPOINT, CLOCK) if (directory / CHECKPOINT).exists() else ()))
+    (directory / CONFIG).write_text(trial.config, encoding="utf-8")
+    result = blank_result(trial, attempts)
+    keep = False
+    with isolated():
+        try:
+            registries.load_all()
+            gin.parse_config(trial.config)
+            settings: Settings = gin.get_configurable(Settings)()
+            keep = settings.keep_checkpoint
+            user_modules.check_code(settings.own_sha256)
+            try:
+                outcome = measure(trial, settings, directory, report)
+            except CheckpointError as error:
+                logging.getLogger(__name__).warning("%s Training starts anew.", error)
+                _clear(directory, LOCK, CONFIG, PROGRESS)
+                outcome = measure(trial, settings, directory, report)
+            result.update(outcome)
+            result["status"] = "ok"
+        except DatasetError:
+            raise
+        except Exception as error:
+            result["error"] = _describe(error)
+        (directory / OPERATIVE).write_text(gin.operative_config_str(), encoding="utf-8")
+    write_result(directory, result)
+    if not keep:  # also after a failure: a retry starts anew
+        for name in (CHECKPOINT, CLOCK):
+            _remove(directory / name)
+    return result
+
+
+def write_result(directory: Path, result: Mapping[str, Any]) -> None:
+    """Writes a result into a trial's directory, whole or not at all."""
+    write_json(directory / RESULT, result)
+
+
+def blank_result(trial: Trial, attempts: int) -> dict[str, Any]:
+    """Returns a result with every key: the trial's identity, and None for all that is not known yet."""
+    unknown = (
+        "metric_name metric metric_compressible size_bytes float_bytes ratio estimated_bytes num_params "
+        "train_seconds compress_seconds evaluate_seconds"
+    )
+    return {
+        "schema": SCHEMA,
+        "identity": trial.identity,
+        "task": trial.task,
+        "algorithm": trial.algorithm,
+        "lmbda": trial.lmbda,
+        "seed": trial.seed,
+        "status": "failed",
+        "error": None,
+        **dict.fromkeys(unknown.split()),
+        "overrides": dict(trial.overrides),
+        "versions": versions(),
+        "attempts": attempts,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python, TensorFlow and this package, on which results depend."""
+    from importlib import metadata
+
+    def version(distribution: str) -> str:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+
+    return {"python": platform.python_version(), **{n: version(n) for n in ("tensorflow", "lambdapress")}}
+
+
+def _describe(error: Exception) -> str:
+    """Returns the traceback for the result, or only the message if the trial diverged."""
+    if isinstance(error, FloatingPointError):
+        return str(error)
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()
+
+
+def _clear(directory: Path, *kept: str) -> None:
+    """Removes the files of an earlier attempt, except for `kept`, which must include the held lock."""
+    for path in directory.iterdir():
+        if path.name not in kept:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
