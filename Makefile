@@ -1,19 +1,27 @@
 # Every target works on a fresh clone: it makes .venv first, from requirements.lock (.ci/venv says how).
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types notebooks lock venv clean
+.PHONY: help demo test test-all lint format types notebooks lock venv clean
 
 PYTHON := .venv/bin/python
 UV := uv
 ARGS :=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: venv ## a sweep on real handwriting: prints the table, writes the plot
 	@.venv/bin/lambdapress sweep sweeps/digits.gin --out runs/digits
 
-test: venv ## the tests, in up to 4 processes; ARGS="-k entropy" picks some
-	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+PYTEST := $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal
+OFFICIAL := tests/tasks/test_official_coverage.py
+
+test: venv ## every property once, in up to 4 processes; ARGS="-k entropy" picks some
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+# In processes that thousands of tests have run in, Official Models' experiments take twice as long.
+test-all: venv ## and the slow tests: larger sizes, more cases, notebooks, Official Models (docs/testing.md)
+	@$(PYTEST) --ignore=$(OFFICIAL) $(ARGS)
+	@$(PYTEST) $(OFFICIAL) $(ARGS)
 
 lint: venv ## ruff: rules and format
 	@$(PYTHON) -m ruff check .

@@ -73,6 +73,9 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
+            # Second opinions on BD-rates, and on Pareto fronts and hypervolumes.
+            "bjontegaard>=1.3",
+            "moocore>=0.1.7",
             "nbclient>=0.10",
             "nbformat>=5.10",
             "ipykernel>=6.29",

@@ -11,6 +11,7 @@ from .export.batch_norm import fold_batch_norm as fold_batch_norm
 from .export.formats import ExportFormat as ExportFormat
 from .export.formats import FormatError as FormatError
 from .export.formats import formats as formats
+from .export.formats import open_exported as open_exported
 from .export.prediction import ExportError as ExportError
 from .export.saved_model import export_saved_model as export_saved_model
 from .export.saved_model_reader import load_exported as load_exported

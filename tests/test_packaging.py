@@ -191,6 +191,7 @@ def test_list_names_what_is_in_the_wheel(elsewhere: Path, tmp_path: Path):
     assert_quiet(done)
 
 
+@pytest.mark.slow
 def test_the_demo_sweep_runs_from_the_wheel(elsewhere: Path, tmp_path: Path):
     smaller = ("sweep.seeds = [0]", "sweep.lmbdas = [1.0]", "digits.epochs = 1")
     options = [part for binding in smaller for part in ("--gin", binding)]

@@ -180,6 +180,11 @@ def format_of(path: Path) -> type[ExportFormat]:
 def open_exported(path: Path, threads: int | None = None) -> tuple[Predict, Specs]:
     """Opens an exported file in the format that its suffix indicates; see `ExportFormat.open`.
 
+    >>> size = export_tflite(to_compressed(model, algorithm), "opened.tflite")
+    >>> predict, inputs = open_exported(Path("opened.tflite"))
+    >>> [(name, spec.shape.as_list()) for name, spec in inputs.items()]
+    [('input_1', [None, 4])]
+
     Raises:
       FormatError: if no registered format has this suffix.
     """

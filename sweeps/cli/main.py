@@ -215,7 +215,7 @@ def _run(
     from ..execution.sweep import run_plan
     from ..report.plot import plot
     from ..report.tables import render
-    from ..results.frames import summarise
+    from ..results.summary import summarise
 
     frame = run_plan(
         planned, out, executor=executor, workers=workers, data_dir=data_dir, retry_failed=retry_failed

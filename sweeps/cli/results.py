@@ -23,10 +23,11 @@ def table(directory: str, style: str | None, with_published: bool) -> None:
       lambdapress table runs/lenets --published
     """
     from ..report import tables
-    from ..results import frames as results
     from ..results import published
+    from ..results.frames import load_results
+    from ..results.summary import summarise
 
-    summary = results.summarise(results.load_results(directory))
+    summary = summarise(load_results(directory))
     if with_published:
         figures = published.load_published()
         summary = published.beside(summary, figures)
@@ -47,10 +48,36 @@ def plot(directory: str, out: str | None) -> None:
       lambdapress plot runs/digits --out figures
     """
     from ..report import plot as pictures
-    from ..results import frames as results
+    from ..results.frames import load_results
 
-    for path in pictures.plot(results.load_results(directory), out or directory):
+    for path in pictures.plot(load_results(directory), out or directory):
         click.echo(path)
+
+
+@click.command("compare-curves")
+@click.argument("directory", metavar="DIR")
+@click.option("--anchor", required=True, help="Name of the algorithm that the others are compared with.")
+@click.option("--method", default="pchip", show_default=True, help="Interpolation: pchip or akima.")
+@click.option("--csv", "style", flag_value="csv", help="Comma-separated values, in full precision.")
+@click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
+def compare_curves(directory: str, anchor: str, method: str, style: str | None) -> None:
+    """Says how many bytes algorithms save at equal metric.
+
+    BD-rate: the mean difference of size to the anchor over the metrics that both curves reach; −25% means a
+    quarter fewer bytes. BD-metric: the mean difference of the metric over the sizes that both have. Both are
+    of the Pareto-optimal means over seeds, with a 95% interval over three seeds or more.
+
+    \b
+      lambdapress compare-curves runs/lenets --anchor power_law
+    """
+    from ..report.comparison_table import render
+    from ..results.comparison import compare
+    from ..results.frames import load_results
+
+    compared = compare(load_results(directory), anchor, method)
+    click.echo(render(compared, style or "terminal"), nl=False)
+    if compared["bd_rate"].isna().all():
+        raise click.ClickException(f"No curve could be compared with {anchor!r}.")
 
 
 @click.command("list")
@@ -98,4 +125,4 @@ def _list_official() -> None:
     )
 
 
-COMMANDS: list[Any] = [table, plot, list_]
+COMMANDS: list[Any] = [table, plot, compare_curves, list_]

@@ -28,7 +28,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from ..results.frames import summarise, uncompressed
+from ..results.frames import uncompressed
+from ..results.summary import summarise
 from . import units
 from .override_texts import settings
 
@@ -77,9 +78,9 @@ def draw(frame: pd.DataFrame, axes: None | Axes | Iterable[Axes] = None) -> Figu
     """Draws the trade-off of each task.
 
     A line goes through an algorithm's means over seeds in the order of λ, with 95% intervals in
-    both directions where there are two seeds or more. Filled markers are Pareto-optimal within the task,
-    hollow ones are not; small dots are single trials. The uncompressed model is a dashed line, because
-    its size is far off the axis; the legend gives the size.
+    both directions where there are three seeds or more, and the range of two. Filled markers are
+    Pareto-optimal within the task, hollow ones are not; small dots are single trials. The uncompressed model
+    is a dashed line, because its size is far off the axis; the legend gives the size.
 
     Args:
       frame: as from `results.load_results`, or a selection of its rows.
@@ -205,10 +206,11 @@ def _curve(
     x = means["size_bytes"].to_numpy()
     metric = means["metric"].to_numpy()
     y = np.maximum(1 - metric, floor)
-    half_x, half_y = means["size_bytes_ci"].fillna(0).to_numpy(), means["metric_ci"].fillna(0).to_numpy()
     # An interval may reach 0, which a log axis lacks; its bar then runs to the edge of the picture.
-    bars_x = [np.minimum(half_x, x * (1 - 1e-6)), half_x]
-    bars_y = [np.minimum(half_y, y * (1 - 1e-6)), half_y]
+    smaller, larger = _bars(means, "size_bytes", x)
+    worse, better = _bars(means, "metric", metric)
+    bars_x = [np.minimum(smaller, x * (1 - 1e-6)), larger]
+    bars_y = [np.minimum(better, y * (1 - 1e-6)), worse]  # the axis is of the error
     axes.scatter(
         trials["size_bytes"],
         np.maximum(1 - trials["metric"], floor),
@@ -245,6 +247,14 @@ def _curve(
         )
 
 
+def _bars(means: pd.DataFrame, name: str, centre: np.ndarray) -> list[np.ndarray]:
+    """Returns how far bars reach below and above: an interval of three seeds or more, of two the range."""
+    half = means[f"{name}_ci"].to_numpy()
+    below = np.where(np.isnan(half), centre - means[f"{name}_low"], half)
+    above = np.where(np.isnan(half), means[f"{name}_high"] - centre, half)
+    return [below, above]
+
+
 def _key(summary: pd.DataFrame, styles: dict[Curve, dict[str, Any]]) -> list[Line2D]:
     """Returns the legend that the panels share: the curves, then three marks; empty without curves."""
     lines = []
@@ -256,7 +266,12 @@ def _key(summary: pd.DataFrame, styles: dict[Curve, dict[str, Any]]) -> list[Lin
     looks = (
         {"marker": "o", "markeredgecolor": _DARK, "markersize": 7, "label": "Pareto-optimal"},
         {"marker": "o", "markerfacecolor": "white", "markersize": 5, "label": "dominated"},
-        {"marker": ".", "markersize": 5, "alpha": 0.6, "label": "one trial (bars: 95% interval)"},
+        {
+            "marker": ".",
+            "markersize": 5,
+            "alpha": 0.6,
+            "label": "one trial (bars: 95% interval or, of two, range)",
+        },
     )
     marks = [Line2D([], [], linestyle="none", color=_GREY, **look) for look in looks]
     return lines + marks if lines else []
@@ -296,7 +311,7 @@ def _smallest_error(metrics: np.ndarray) -> float:
 
 
 def _reach(curves: pd.DataFrame, name: str, transform: Callable[[Any], Any]) -> np.ndarray:
-    half = curves[f"{name}_ci"].fillna(0)
+    half = curves[f"{name}_ci"].fillna(0)  # a range of two seeds is where trials are, which are in view
     return transform(np.concatenate([curves[name] - half, curves[name] + half]))
 
 

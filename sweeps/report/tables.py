@@ -24,7 +24,7 @@ _IN_KILOBYTES = 10_000_000  # from this many bytes on, a table's sizes are in kB
 
 
 def render(
-    summary: pd.DataFrame, style: str = "terminal", *, width: int = 100, ansi: bool | None = None
+    summary: pd.DataFrame, style: str = "terminal", *, width: int = 110, ansi: bool | None = None
 ) -> str:
     """Renders the size-metric table of `summary`, with Pareto-optimal rows marked.
 
@@ -70,7 +70,6 @@ class _Table:
 
 def _table(rows: pd.DataFrame) -> _Table:
     metric = rows["metric_name"].iloc[0]
-    baseline = rows["baseline_metric"].iloc[0]
     sources = list(rows["source"]) if "source" in rows else [""] * len(rows)
     ours = sources.count("")  # published rows follow them
     texts, common = settings(list(rows["overrides"][:ours]))
@@ -92,19 +91,26 @@ def _table(rows: pd.DataFrame) -> _Table:
         columns["failed"] = [str(n) if n else "" for n in rows["n_failed"]]
     columns[f"size ({unit})"] = _with_intervals(rows, "size_bytes", scale, places)
     columns["ratio"] = _with_intervals(rows, "ratio", suffix="×")
-    columns[f"{metric} (%)"] = _with_intervals(rows, "metric", 100, 2)
+    columns[f"{metric} (%)"] = _with_intervals(rows, "metric", 100, 2, ranges=True)
     if rows["metric_drop"].notna().any():
         drops = rows["metric_drop"].where(~uncompressed(rows))
-        columns["drop"] = [units.percent(drop).replace("-", "−") for drop in drops]
-    if baseline == baseline:
-        remarks = [f"baseline {units.percent(baseline)}% {metric} (drop: percentage points below it)"]
+        halves = rows["metric_drop_ci"].where(~uncompressed(rows))
+        columns["drop"] = _aligned(
+            [units.percent(drop).replace("-", "−") for drop in drops],
+            [f"±{units.percent(half)}" if half == half else "" for half in halves],
+        )
+    baselines = sorted({units.percent(b) for b in rows["baseline_metric"] if b == b})
+    if baselines:
+        listed = " or ".join(f"{b}%" for b in baselines)
+        same = ", by its settings" if len(baselines) > 1 else ""
+        remarks = [f"baseline {listed} {metric}{same} (drop: percentage points below it, paired by seed)"]
     else:
         remarks = [f"no baseline: no trial of {BASELINE!r} has finished"]
     if any(sources):
         remarks += [
             "rows with a source are published: drop below their own baseline, no part in the Pareto front"
         ]
-    columns["train (s)"] = _with_intervals(rows, "train_seconds", 1, 1)
+    columns["train (s)"] = _aligned([units.seconds(value) for value in rows["train_seconds"]], [""])
     return _Table(
         title=str(rows["task"].iloc[0]),
         remarks=[*remarks, *common],
@@ -116,19 +122,31 @@ def _table(rows: pd.DataFrame) -> _Table:
 
 
 def _with_intervals(
-    rows: pd.DataFrame, name: str, scale: float = 1, places: int | None = None, suffix: str = ""
+    rows: pd.DataFrame,
+    name: str,
+    scale: float = 1,
+    places: int | None = None,
+    suffix: str = "",
+    ranges: bool = False,
 ) -> list[str]:
-    """Returns a column of `mean ± half-width`, padded so that means and intervals line up."""
-    means, intervals = [], []
-    for mean, half in zip(rows[name] * scale, rows[f"{name}_ci"] * scale, strict=True):
+    """Returns a column of `mean ± half-width`, aligned in two parts; with `ranges` two seeds show theirs."""
+    means, spreads = [], []
+    for _, row in rows.iterrows():
+        mean, half = row[name] * scale, row[f"{name}_ci"] * scale
         digits = units.ratio_decimals(mean) if places is None else places
         means.append(units.number(mean, digits) + suffix if mean == mean else "")
-        intervals.append(units.number(half, digits))
-    wide, narrow = max(map(len, means)), max(map(len, intervals))
+        ends = [units.number(row[f"{name}_{end}"] * scale, digits) for end in ("low", "high")]
+        two = ranges and row["n"] == 2
+        spreads.append(f"±{units.number(half, digits)}" if half == half else "–".join(ends) * two)
+    return _aligned(means, spreads)
+
+
+def _aligned(means: list[str], spreads: list[str]) -> list[str]:
+    """Puts means, and what follows each of them, in line on the right."""
+    wide, narrow = max(map(len, means)), max(map(len, spreads))
     if not narrow:
         return [mean.rjust(wide) for mean in means]
-    marked = [f"±{half:>{narrow}}" if half else " " * (narrow + 1) for half in intervals]
-    return [f"{mean:>{wide}} {half}" for mean, half in zip(means, marked, strict=True)]
+    return [f"{mean:>{wide}} {spread:>{narrow}}" for mean, spread in zip(means, spreads, strict=True)]
 
 
 def _hypervolumes(summary: pd.DataFrame) -> dict[str, str]:
@@ -149,7 +167,9 @@ def _hypervolumes(summary: pd.DataFrame) -> dict[str, str]:
 _HYPERVOLUME = (
     "Hypervolume (metric × decades of size, against metric 0 at the float32 size; larger is better)"
 )
-_MARKS = f"{STAR} Pareto-optimal within its task. ± half a 95% interval over n seeds."
+_MARKS = (
+    f"{STAR} Pareto-optimal within its task. ± half a 95% interval over n seeds; of two, the metric's range."
+)
 
 
 def _failures(summary: pd.DataFrame) -> list[str]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.special
 
-from . import pareto
 from .schema import MEASURED, RESULT, ResultError, read_result
 
 BASELINE = "none"
@@ -102,98 +99,4 @@ def _row(record: dict[str, Any], directory: Path) -> dict[str, Any]:
         row[OVERRIDE + name] = json.dumps(value) if isinstance(value, (list, dict)) else value
     for name, value in sorted(record["versions"].items()):
         row[VERSION + name] = value
-    return row
-
-
-def half_width(values: np.ndarray) -> float:
-    """Returns half the 95% confidence interval of the mean of `values` `[n]`.
-
-    By Student's t with n − 1 degrees of freedom; NaN for fewer than two values.
-    """
-    count = len(values)
-    if count < 2:
-        return math.nan
-    return float(scipy.special.stdtrit(count - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(count))
-
-
-def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """Summarises seeds: returns one row for each task, algorithm, set of overrides and λ.
-
-    Args:
-      frame: as from `load_results`, or a selection of its rows.
-
-    Returns:
-      A frame ordered by task, algorithm (the baseline first), overrides and λ. Its columns:
-
-      - `task`, `algorithm`, `overrides`, `gin:…`, `lmbda`, `metric_name`: the group.
-      - `n`, `n_failed`: numbers of trials that succeeded and that failed. A group with n = 0 stays.
-      - `size_bytes`, `ratio`, `metric`, `train_seconds` (seconds): means over the n trials, with
-        `…_ci` half the 95% interval of Student's t (NaN for n < 2).
-      - `estimated_bytes`, `float_bytes`: means.
-      - `baseline_metric`: mean metric of the task's trials of `none` (NaN without any), and
-        `metric_drop`, which is `baseline_metric` − `metric`.
-      - `pareto`: whether no other group of the task is at most as large and at least as good,
-        on the means.
-      - `hypervolume`: of all groups of the task and algorithm, against the task's largest
-        `float_bytes` and a metric of 0; see `pareto.hypervolume`.
-      - `failures`: a line `directory: error` for each failed trial.
-
-    Raises:
-      ResultError: if one seed occurs twice in a group. Those trials differ in something that is
-        no override (such as a default in a gin file), so that a mean over them makes no sense.
-    """
-    groups = ["task", "algorithm", "overrides", "lmbda"]
-    if frame.empty:
-        raise ResultError("There are no results to summarise: the frame has no rows.")
-    twice = frame[frame.duplicated([*groups, "seed"], keep=False)]
-    if not twice.empty:
-        first = twice.sort_values([*groups, "seed"]).iloc[:2]
-        raise ResultError(
-            f"{' and '.join(first['directory'])} have the same task, algorithm, lmbda, overrides and seed, "
-            "but are different trials: of other gin bindings, or of other code of your own. Summarise their "
-            "sweeps one at a time, or remove the folder that is out of date."
-        )
-    rows = [_group_row(group) for _, group in frame.groupby(groups, sort=True)]
-    summary = pd.DataFrame(rows)
-    summary["baseline_metric"] = (
-        summary["task"]
-        .map(frame[uncompressed(frame) & (frame["status"] == "ok")].groupby("task")["metric"].mean())
-        .astype(np.float64)
-    )
-    summary["metric_drop"] = summary["baseline_metric"] - summary["metric"]
-    summary["pareto"] = False
-    summary["hypervolume"] = 0.0
-    for _, of_task in summary.groupby("task"):
-        finished = of_task[of_task["n"] > 0]
-        summary.loc[finished.index, "pareto"] = pareto.pareto_mask(finished["size_bytes"], finished["metric"])
-        for _, of_algorithm in of_task.groupby("algorithm"):
-            done = of_algorithm[of_algorithm["n"] > 0]
-            if not done.empty:
-                summary.loc[of_algorithm.index, "hypervolume"] = pareto.hypervolume(
-                    done["size_bytes"], done["metric"], reference_size=finished["float_bytes"].max()
-                )
-    first = (~uncompressed(summary)).rename("first")
-    order = pd.concat([summary[["task", "algorithm", "overrides", "lmbda"]], first], axis=1)
-    order = order.sort_values(["task", "first", "algorithm", "overrides", "lmbda"], kind="stable")
-    last = summary.pop("failures")
-    return summary.assign(failures=last).loc[order.index].reset_index(drop=True)
-
-
-def _group_row(group: pd.DataFrame) -> dict[str, Any]:
-    done = group[group["status"] == "ok"]
-    failed = group[group["status"] == "failed"]
-    row = {name: group[name].iloc[0] for name in ("task", "algorithm", "overrides", "lmbda")}
-    row.update({name: group[name].iloc[0] for name in group.columns if name.startswith(OVERRIDE)})
-    named = group["metric_name"].dropna()
-    row["metric_name"] = named.iloc[0] if len(named) else "metric"
-    row["n"], row["n_failed"] = len(done), len(failed)
-    for name in AVERAGED:
-        row[name] = done[name].mean()
-        row[f"{name}_ci"] = half_width(done[name].to_numpy())
-    row["estimated_bytes"] = done["estimated_bytes"].mean()
-    row["float_bytes"] = done["float_bytes"].mean()
-    row["failures"] = "\n".join(
-        f"{trial}: {error_line(error)}"
-        for trial, error in zip(failed["directory"], failed["error"], strict=True)
-    )
     return row

@@ -276,6 +276,19 @@ def build(name: str) -> tuple[tf.keras.Model, Any]:
     return model, inputs
 
 
+@functools.cache
+def shared(name: str) -> tuple[tf.keras.Model, Any]:
+    """Builds a model once for all algorithms: no form changes the model that it is made from."""
+    return build(name)
+
+
+@functools.cache
+def renamed(name: str) -> tf.keras.Model:
+    """Makes a model again, with other values, and with other names where Keras makes them up."""
+    MODELS[name]()
+    return MODELS[name]()[0]
+
+
 @dataclasses.dataclass
 class Case:
     """Keeps one algorithm and one model in each form; makes a form when it is first used."""
@@ -283,12 +296,14 @@ class Case:
     algorithm: Any
     name: str
     folder: Path
+    plain: tf.keras.Model
+    inputs: Any
 
-    def __post_init__(self):
-        self.plain, self.inputs = build(self.name)
-        outputs = self.plain(self.inputs)
+    @functools.cached_property
+    def targets(self) -> Any:
         rng = np.random.default_rng(3)
-        self.targets = tf.nest.map_structure(lambda t: rng.normal(size=t.shape).astype(np.float32), outputs)
+        outputs = self.plain(self.inputs)
+        return tf.nest.map_structure(lambda t: rng.normal(size=t.shape).astype(np.float32), outputs)
 
     @functools.cached_property
     def compressible(self) -> tf.keras.Model:
@@ -311,12 +326,11 @@ class Case:
     @functools.cached_property
     def loaded(self) -> tf.keras.Model:
         """Saved model, read back into a new model that has other values."""
-        MODELS[self.name]()  # so that Keras makes up other names
-        return load(self.path, self.anew(), decode="during")
+        return load(self.path, self.anew, decode="during")
 
+    @property
     def anew(self) -> tf.keras.Model:
-        """Makes the model again, with other values."""
-        return MODELS[self.name]()[0]
+        return renamed(self.name)
 
     def loss(self, outputs: Any) -> tf.Tensor:
         pairs = zip(tf.nest.flatten(outputs), tf.nest.flatten(self.targets), strict=True)
@@ -328,10 +342,10 @@ def clean_state():
     """Keeps the state between tests, since all tests of a case share its traced and compiled functions."""
 
 
-def new_case(algorithm: str, model: str, folder: Path) -> Case:
+def new_case(algorithm: str, model: str, folder: Path, make: Callable = shared) -> Case:
     tf.keras.backend.clear_session()
     tf.keras.utils.set_random_seed(20)
-    return Case(algorithms.build(algorithm), model, folder)
+    return Case(algorithms.build(algorithm), model, folder, *make(model))
 
 
 @pytest.fixture(scope="module", params=algorithms.names())
@@ -345,9 +359,24 @@ def case(request, algorithm, tmp_path_factory) -> Case:
     return new_case(algorithm, request.param, tmp_path_factory.mktemp("case"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as slow what one algorithm has shown already: all layers at once, and more models in graphs."""
+    for item in items:
+        parameters = getattr(item, "callspec", None) and item.callspec.params
+        if not parameters:
+            continue
+        at_once = parameters.get("case", "").startswith("every_layer")
+        if at_once and parameters["algorithm"] != MEETS_THEM_ALL:
+            item.add_marker(pytest.mark.slow)
+        if "graph_case" in parameters:
+            algorithm, model = parameters["graph_case"]
+            if algorithm != MEETS_THEM_ALL and model != REPRESENTATIVE[0]:
+                item.add_marker(pytest.mark.slow)
+
+
 # Tracing takes seconds. A graph treats a layer in the same way for all algorithms, and treats an algorithm in
 # a way that depends on the weights alone. So each algorithm meets some models, and one meets them all.
-REPRESENTATIVE = ("Dense", "Conv2D", "SimpleRNN", "mixed_bfloat16")
+REPRESENTATIVE = ("Conv2D", "Dense", "SimpleRNN", "mixed_bfloat16")
 MEETS_THEM_ALL = "epr"
 IN_GRAPHS = [
     (algorithm, model)
@@ -360,7 +389,7 @@ IN_GRAPHS = [
 
 @pytest.fixture(params=IN_GRAPHS, ids="-".join)
 def graph_case(request, tmp_path) -> Case:
-    return new_case(*request.param, tmp_path)
+    return new_case(*request.param, tmp_path, make=build)  # it compiles the model
 
 
 @pytest.fixture(params=[name for name in MODELS if not name.startswith("every_layer")])

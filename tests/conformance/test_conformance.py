@@ -258,5 +258,5 @@ def test_a_saved_model_of_every_layer_type_predicts_as_the_model(exported_case):
     for output, wanted in zip(predicted, flat(case.compressed(case.inputs)), strict=True):
         atol = tolerance(case.name) * np.abs(wanted).max()
         np.testing.assert_allclose(output, wanted, rtol=tolerance(case.name), atol=atol)
-    again = load_exported(case.folder / "m", case.anew(), decode="during")
+    again = load_exported(case.folder / "m", case.anew, decode="during")
     assert_same(again(case.inputs), case.compressed(case.inputs))

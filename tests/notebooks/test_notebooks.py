@@ -55,12 +55,14 @@ QUICK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", QUICK)
 def test_a_notebook_on_mnist_runs(name, tmp_path, mnist_data_dir):
     _run(name, tmp_path, **QUICK[name], TFDS_DATA_DIR=str(mnist_data_dir.resolve()))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_tradeoff_curves_runs(tmp_path):
     bindings = ["digits.epochs = 2", "sweep.lmbdas = [1, 5]", "sweep.seeds = [0]"]

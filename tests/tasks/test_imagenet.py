@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from official_experiments import imagenet_records  # noqa: E402
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_trial_on_tfrecords(tmp_path):
     overrides = imagenet_records(tmp_path)

@@ -67,8 +67,16 @@ def try_out(experiment: Experiment, folder: Path) -> official_coverage.Coverage:
     return official_coverage.measure(experiment.name, plain, model, task.metric)
 
 
+# The quickest of each family stand for the others in `make test`.
+FAST = ("bert/sentence_prediction", "resnet_imagenet")
+
+
+def marked(experiment: Experiment):
+    return pytest.param(experiment, marks=() if experiment.name in FAST else pytest.mark.slow)
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
+@pytest.mark.parametrize("experiment", map(marked, EXPERIMENTS), ids=lambda experiment: experiment.name)
 def test_an_experiment_goes_all_the_way(experiment, tmp_path):
     found = try_out(experiment, tmp_path)
     assert found.share >= 0.97

@@ -54,7 +54,7 @@ print("same")
 """
 
 
-@pytest.mark.parametrize("algorithm", ["power_law", "epr"])
+@pytest.mark.parametrize("algorithm", [pytest.param("power_law", marks=pytest.mark.slow), "epr"])
 def test_two_devices_train_the_model_that_one_trains(algorithm, tmp_path):
     script = SCRIPT.replace("ALGORITHM", algorithm).replace("PATH", str(tmp_path / "model.lpz"))
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -17,8 +18,11 @@ import gin
 import pandas as pd
 import pytest
 
+from lambdapress.framework.registry import UnknownNameError
 from lambdapress.sweeps.execution import progress
+from lambdapress.sweeps.execution.executor import executors, run_jobs
 from lambdapress.sweeps.execution.job import ExecutionError, Job, attempt, record_death
+from lambdapress.sweeps.execution.progress import Watcher
 from lambdapress.sweeps.execution.sweep import run_plan, run_sweep
 from lambdapress.sweeps.gin.bindings import ConfigError
 from lambdapress.sweeps.gin.isolation import isolated
@@ -147,11 +151,28 @@ def test_a_result_does_not_depend_on_what_its_worker_ran_before(tmp_path):
     )
 
 
-def test_missing_data_stops_the_sweep_and_is_no_result(tmp_path):
+@pytest.mark.parametrize("executor", executors.names())
+def test_missing_data_stops_the_sweep_and_is_no_result(executor, tmp_path):
     path = write_sweep(tmp_path, "fragile.fault = 'no data'\n")
-    with pytest.raises(ExecutionError, match="There is no data, as told"):
-        run_sweep(path, tmp_path / "out", workers=1)
+    with pytest.raises(ExecutionError, match="^There is no data, as told.$"):
+        run_sweep(path, tmp_path / "out", executor=executor, workers=1)
     assert not list((tmp_path / "out").glob("*/result.json"))
+
+
+@pytest.mark.parametrize("executor", executors.names())
+def test_a_result_that_cannot_be_recorded_is_the_same_error_from_every_executor(executor, tmp_path):
+    (tmp_path / "file").write_text("where a folder should be")
+    job = Job(Trial("digits", "none", 0.0, 0, ""), tmp_path / "file" / "trial")
+    with pytest.raises(ExecutionError, match="^digits none λ=0 seed=0 cannot be recorded: NotADir"):
+        run_jobs([job], executors.build(executor, workers=1, jobs=1), Watcher({}, 1))
+
+
+def test_no_workers_mean_here_and_an_unknown_executor_is_told_what_there_is(tmp_path):
+    path = write_sweep(tmp_path, "")
+    with pytest.raises(ValueError, match="workers is 0.*the executor 'processes' takes 1 or more"):
+        run_sweep(path, tmp_path / "out", executor="processes", workers=0)
+    with pytest.raises(UnknownNameError, match="Unknown executor 'proceses' .did you mean 'processes'"):
+        run_sweep(path, tmp_path / "out", executor="proceses")
 
 
 def test_a_trial_that_another_process_holds_is_left_to_it(tmp_path):
@@ -191,7 +212,13 @@ def test_the_callers_gin_config_and_environment_are_left_alone(tmp_path, monkeyp
 def start_runner(path: Path, out: Path, *arguments: str) -> subprocess.Popen:
     command = [*COMMAND, "sweep", str(path), "--out", str(out), "--workers", "2", *arguments]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Tests that run in the background ignore Ctrl-C, and their children would, too.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -218,14 +245,14 @@ SLOW = "sweep.seeds = [0, 1, 2, 3]\nfragile.seconds = 1.0\n"
 
 
 def test_two_runners_share_the_work_and_run_nothing_twice(tmp_path):
-    path = write_sweep(tmp_path, SLOW + "sweep.grid = {'fragile.fault': ['', 'a', 'b']}\n")
+    path = write_sweep(tmp_path, SLOW + "sweep.grid = {'fragile.fault': ['', 'a']}\n")
     runners = [start_runner(path, tmp_path / "out") for _ in range(2)]
     for runner in runners:
         out, err = runner.communicate(timeout=200)
         assert runner.returncode == 0, err
         assert err == ""
-    assert starts(tmp_path) == {"": 4, "a": 4, "b": 4}
-    assert len(list((tmp_path / "out").glob("*/result.json"))) == 12
+    assert starts(tmp_path) == {"": 4, "a": 4}
+    assert len(list((tmp_path / "out").glob("*/result.json"))) == 8
 
 
 def test_a_sweep_goes_on_after_ctrl_c_and_after_its_runner_was_killed(tmp_path):

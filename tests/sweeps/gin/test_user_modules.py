@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -69,6 +70,7 @@ def test_the_same_command_finds_all_trials_done_wherever_its_files_are_imported_
     assert "4 trials, 0 to run" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_documented_algorithm_with_a_rate_compresses_as_much_as_is_said(folder):
     command = next(block for block in blocks("add_an_algorithm.md", "") if "laplace.py" in block)
     assert len(command.splitlines()) == 1
@@ -122,23 +124,33 @@ def test_every_command_takes_what_is_imported(folder, swept):
     assert "binary           Signs and a mean magnitude" in run(folder, "list", *own).stdout
 
 
-@pytest.mark.parametrize(
-    "name, message",
-    [
-        ("nowhere.py", "there is no such file"),
-        ("nowhere_at_all", "No module named 'nowhere_at_all'"),
-        ("broken.py", "ZeroDivisionError"),
-        ("my-algorithm.py", "'my-algorithm' is no name of a Python module; rename the file"),
-        ("taken.py", "'half' is registered already, by lambdapress.algorithms.half.Half; choose another"),
-        ("json.py", "rename the file"),
-    ],
-)
-def test_what_cannot_be_imported_is_refused_with_the_reason(name, message, tmp_path):
+REFUSED = {
+    "nowhere.py": "there is no such file",
+    "nowhere_at_all": "No module named 'nowhere_at_all'",
+    "broken.py": "ZeroDivisionError",
+    "my-algorithm.py": "'my-algorithm' is no name of a Python module; rename the file",
+    "taken.py": "'half' is registered already, by lambdapress.algorithms.half.Half; choose another",
+    "json.py": "rename the file",
+}
+ONE_AFTER_ANOTHER = """
+import sys
+sys.path.pop(0)
+import json
+from click.testing import CliRunner
+from lambdapress.sweeps.cli.main import main
+ran = [CliRunner().invoke(main, ["list", "--import", name]) for name in sys.argv[1:]]
+print(json.dumps([[one.exit_code, one.output] for one in ran]))
+"""
+
+
+def test_what_cannot_be_imported_is_refused_with_the_reason(tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
     for empty in ("json.py", "my-algorithm.py"):
         (tmp_path / empty).write_text("", encoding="utf-8")
     binary, _ = blocks("add_an_algorithm.md", "python")
     taken = binary.replace('"binary"', '"half"').replace("class Binary", "class Half")
     (tmp_path / "taken.py").write_text(taken, encoding="utf-8")
-    found = run(tmp_path, "list", "--import", name)
-    assert found.returncode == 2 and message in found.stderr and "Traceback" not in found.stderr
+    command = [sys.executable, "-c", ONE_AFTER_ANOTHER, *REFUSED]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    for (code, output), message in zip(json.loads(ran.stdout), REFUSED.values(), strict=True):
+        assert code == 2 and message in output and "Traceback" not in output

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from lambdapress.sweeps.report.plot import draw, plot
-from lambdapress.sweeps.results.frames import summarise
+from lambdapress.sweeps.results.summary import summarise
 
 
 def trial(algorithm, lmbda, seed, size, metric, task="digits", failed=False, overrides="{}"):

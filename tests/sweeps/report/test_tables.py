@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lambdapress.sweeps.report import units
 from lambdapress.sweeps.report.override_texts import settings
 from lambdapress.sweeps.report.tables import render
-from lambdapress.sweeps.results.frames import summarise
+from lambdapress.sweeps.results.summary import summarise
 
 TRACEBACK = "Traceback (most recent call last):\n  File 'x'\nFloatingPointError: [bold]loss|is NaN\n"
 
@@ -46,8 +46,12 @@ def summary():
             [
                 trial("none", 0, 0, 1_000_400, 0.98),
                 trial("none", 0, 1, 1_000_400, 0.99),
+                trial("none", 0, 2, 1_000_400, 0.985),
                 trial("epr", 0.5, 0, 8_000, 0.9712),
                 trial("epr", 0.5, 1, 8_100, 0.9734),
+                trial("epr", 0.5, 2, 8_050, 0.9723),
+                trial("epr", 2, 0, 4_000, 0.94),
+                trial("epr", 2, 1, 4_100, 0.92),
                 trial("epr", 10, 0, 1_234, 0.1),
                 trial("epr", 10, 1, 1_234, 0.9, error=TRACEBACK),
                 trial("power_law", 0.5, 0, 18_700, 0.95),
@@ -65,27 +69,29 @@ def row_of(text, algorithm, lmbda):
 
 def test_terminal_rows_say_what_the_summary_says(summary):
     text = render(summary, ansi=False)
-    epr = row_of(text, "epr", "0.5")
-    assert epr.split() == [
-        "★",
-        "epr",
-        "0.5",
-        "2",
-        "8,050",
-        "±635",
-        "124×",
-        "±",
-        "10",
-        "97.23",
-        "±1.40",
-        "1.27",
-    ] + [
-        "12.5",
-        "±6.4",
+    assert row_of(text, "epr", "0.5").split() == [
+        *("★", "epr", "0.5", "3"),
+        *("8,050", "±124", "124×", "±2", "97.23", "±0.27", "1.27", "±0.97", "13.0"),
     ]
     assert "★" not in row_of(text, "power_law", "0.5")
     assert "25,000.0" in text and "size (kB)" in text and "size (bytes)" in text
     assert "baseline 98.50% accuracy" in text and "no baseline" in text
+
+
+def test_two_seeds_show_their_range_and_no_interval(summary):
+    row = row_of(render(summary, ansi=False), "epr", "2").split()
+    assert row == [
+        *("★", "epr", "2", "2"),
+        *("4,050", "247×", "93.00", "92.00–94.00", "5.50", "12.5"),
+    ]
+
+
+def test_a_drop_is_paired_by_seed(summary):
+    """The interval of the drop is that of the differences, not of two means."""
+    row = summary[(summary["algorithm"] == "epr") & (summary["lmbda"] == 0.5)].iloc[0]
+    drops = np.array([0.98, 0.99, 0.985]) - np.array([0.9712, 0.9734, 0.9723])
+    assert row["metric_drop"] == pytest.approx(drops.mean())
+    assert row["metric_drop_ci"] == pytest.approx(4.302653 * drops.std(ddof=1) / np.sqrt(3), rel=1e-6)
 
 
 def test_one_seed_has_no_interval_and_a_failed_group_keeps_its_row(summary):
@@ -99,7 +105,7 @@ def test_one_seed_has_no_interval_and_a_failed_group_keeps_its_row(summary):
         "1,234",
         "810×",
         "10.00",
-        "88.50",
+        "88.00",
         "12.0",
     ]
     assert row_of(text, "power_law", "10").split() == ["power_law", "10", "0", "1"]
@@ -117,15 +123,15 @@ def test_hypervolumes_and_failures_follow_the_table(summary, style):
 
 
 def test_the_terminal_is_wide_enough_and_every_number_whole(summary):
-    text = render(summary, width=100, ansi=False)
-    assert max(map(len, text.splitlines())) <= 100
+    text = render(summary, width=110, ansi=False)
+    assert max(map(len, text.splitlines())) <= 110
     narrow = render(
         summary.assign(algorithm="an_algorithm_with_a_long_name_" + summary["algorithm"]), ansi=False
     )
     table = narrow[: narrow.index("★ Pareto")]
-    assert max(map(len, table.splitlines())) <= 100
+    assert max(map(len, table.splitlines())) <= 110
     for line in (text, narrow, render(summary, width=20, ansi=False)):
-        assert "1,000,400 ±" in line and "…" not in line
+        assert "1,000,400" in line and "…" not in line
 
 
 def test_numbers_stand_in_columns(summary):

@@ -14,8 +14,8 @@ from lambdapress.framework.task import tasks
 from lambdapress.sweeps.cli.main import main
 from lambdapress.sweeps.report.tables import render
 from lambdapress.sweeps.results import frames as results
-from lambdapress.sweeps.results.frames import summarise
 from lambdapress.sweeps.results.published import PUBLISHED, PublishedError, beside, load_published
+from lambdapress.sweeps.results.summary import summarise
 
 # Official Models' networks, too slow to build here.
 LARGE = {"resnet18", "resnet50"}

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lambdapress.sweeps.results.frames import error_line, load_results, summarise
+from lambdapress.sweeps.results.frames import error_line, load_results
 from lambdapress.sweeps.results.schema import ResultError
+from lambdapress.sweeps.results.summary import summarise
 
 TRACEBACK = """Traceback (most recent call last):
   File "trial.py", line 3, in run
@@ -231,7 +232,8 @@ def test_baseline_pareto_and_hypervolume_stay_within_a_task(tmp_path):
     summary = summarise(load_results(tmp_path)).set_index(["task", "algorithm", "lmbda"])
     assert list(summary.index)[0] == ("digits", "none", 0.0)
     assert summary["baseline_metric"]["digits"].tolist() == pytest.approx([0.98] * 4)
-    assert summary["metric_drop"][("digits", "epr", 1.0)] == pytest.approx(0.03)
+    # Of the seed that both have, 0, whose baseline is 0.97.
+    assert summary["metric_drop"][("digits", "epr", 1.0)] == pytest.approx(0.02)
     assert math.isnan(summary["baseline_metric"][("other", "epr", 1.0)])
     assert summary["pareto"].to_dict() == {
         ("digits", "none", 0.0): True,
@@ -243,6 +245,23 @@ def test_baseline_pareto_and_hypervolume_stay_within_a_task(tmp_path):
     assert summary["hypervolume"][("digits", "epr", 2.0)] == pytest.approx(0.95 * 2)
     assert summary["hypervolume"][("digits", "power_law", 1.0)] == pytest.approx(0.90 * 2)
     assert summary["hypervolume"][("digits", "none", 0.0)] == 0
+
+
+def test_a_baseline_is_the_one_of_the_same_settings(tmp_path):
+    """A grid over epochs: no network has the mean of all baselines."""
+    short, long = {"digits.epochs": 1}, {"digits.epochs": 9}
+    write(
+        tmp_path,
+        record("none", 0.0, size=101_000, metric=0.80, overrides=short),
+        record("none", 0.0, size=101_000, metric=0.98, overrides=long),
+        record("epr", metric=0.79, overrides={**short, "epr.init_step": 0.1}),
+        record("epr", metric=0.97, overrides={**long, "epr.init_step": 0.1}),
+        record("epr", metric=0.5, overrides={"digits.epochs": 5}),
+    )
+    summary = summarise(load_results(tmp_path))
+    drops = {row["metric"]: row["metric_drop"] for _, row in summary.iterrows() if row["algorithm"] == "epr"}
+    assert drops[0.79] == pytest.approx(0.01) and drops[0.97] == pytest.approx(0.01)
+    assert math.isnan(drops[0.5])
 
 
 def test_failed_trials_keep_their_row_and_spoil_no_mean(tmp_path):
