@@ -15,6 +15,7 @@ import rich.table
 import rich.text
 
 from ..results.frames import BASELINE, uncompressed
+from ..results.significance import LEVEL
 from . import units
 from .override_texts import settings
 
@@ -97,8 +98,13 @@ def _table(rows: pd.DataFrame) -> _Table:
         halves = rows["metric_drop_ci"].where(~uncompressed(rows))
         columns["drop"] = _aligned(
             [units.percent(drop).replace("-", "−") for drop in drops],
-            [f"±{units.percent(half)}" if half == half else "" for half in halves],
+            [
+                f"±{units.percent(half)}{'*' if p <= LEVEL else ' '}" if half == half else ""
+                for half, p in zip(halves, rows["metric_drop_p"], strict=True)
+            ],
         )
+    if rows["p_dominated"].notna().any():
+        columns["dom."] = [f"{p:.0%}" if p == p else "" for p in rows["p_dominated"]]
     baselines = sorted({units.percent(b) for b in rows["baseline_metric"] if b == b})
     if baselines:
         listed = " or ".join(f"{b}%" for b in baselines)
@@ -170,6 +176,15 @@ _HYPERVOLUME = (
 _MARKS = (
     f"{STAR} Pareto-optimal within its task. ± half a 95% interval over n seeds; of two, the metric's range."
 )
+_SURE = (
+    "* differs from the baseline (paired t-test, Holm-corrected, 5%).",
+    "dom.: how likely another row is at most as large and at least as good, by bootstrap over seeds.",
+)
+
+
+def _notes(summary: pd.DataFrame) -> list[str]:
+    """Explains the marks that a table has."""
+    return [_MARKS, *_SURE] if summary["p_dominated"].notna().any() else [_MARKS]
 
 
 def _failures(summary: pd.DataFrame) -> list[str]:
@@ -214,7 +229,8 @@ def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: boo
         )
         console.width = max(width, rich.measure.Measurement.get(wide, wide.options, numbers).minimum)
         console.print(_drawn(table))
-    say(_MARKS)
+    for note in _notes(summary):
+        say(note)
     areas = _hypervolumes(summary)
     if areas:
         say(f"\n{_HYPERVOLUME}")
@@ -247,7 +263,7 @@ def _escape(cells: Sequence[str]) -> list[str]:
 
 def _markdown_notes(summary: pd.DataFrame) -> str:
     areas, failures = _hypervolumes(summary), _failures(summary)
-    blocks = [_MARKS]
+    blocks = [" ".join(_notes(summary))]
     if areas:
         lines = _escape([f"{task}: {text}" for task, text in areas.items()])
         blocks.append("\n".join([f"{_HYPERVOLUME}:\n", *(f"- {line}" for line in lines)]))

@@ -54,12 +54,7 @@ def bootstrap_half_width(statistic: Callable[[Sequence[int]], float], count: int
     """
     if count < FEWEST:
         return math.nan
-    if count <= _EXHAUSTIVE:
-        every = itertools.combinations_with_replacement(range(count), count)
-        samples = [(sample, _arrangements(sample)) for sample in every]
-    else:
-        random = np.random.default_rng(0)
-        samples = [(tuple(random.integers(count, size=count)), 1) for _ in range(_RESAMPLES)]
+    samples = samples_of_seeds(count)
     values = np.array([statistic(sample) for sample, _ in samples])
     weights = np.array([weight for _, weight in samples], np.float64)
     known = np.isfinite(values)
@@ -68,6 +63,19 @@ def bootstrap_half_width(statistic: Callable[[Sequence[int]], float], count: int
     mean = np.average(values[known], weights=weights[known])
     variance = np.average((values[known] - mean) ** 2, weights=weights[known])
     return _quantile(count) * math.sqrt(variance * count / (count - 1))
+
+
+def samples_of_seeds(count: int) -> list[tuple[tuple[int, ...], int]]:
+    """Lists samples with replacement of positions in [0, count), each with its weight.
+
+    All samples for up to five seeds, each once, weighted by the orders in which it can be drawn; or else
+    2,000 at random, the same in every call.
+    """
+    if count <= _EXHAUSTIVE:
+        every = itertools.combinations_with_replacement(range(count), count)
+        return [(sample, _arrangements(sample)) for sample in every]
+    random = np.random.default_rng(0)
+    return [(tuple(random.integers(count, size=count)), 1) for _ in range(_RESAMPLES)]
 
 
 def _quantile(count: int) -> float:

@@ -39,10 +39,13 @@ def pareto_mask(sizes: npt.ArrayLike, metrics: npt.ArrayLike) -> np.ndarray:
       ValueError: for other shapes, NaN or infinities.
     """
     size, metric = _points(sizes, metrics)
-    no_larger = size[:, None] <= size[None, :]
-    no_worse = metric[:, None] >= metric[None, :]
-    better = (size[:, None] < size[None, :]) | (metric[:, None] > metric[None, :])
-    return ~np.any(no_larger & no_worse & better, axis=0)
+    order = np.lexsort((-metric, size))  # by size, the best of equal sizes first
+    size, metric = size[order], metric[order]
+    first = np.searchsorted(size, size)  # where points of the same size begin
+    best = np.concatenate([[-np.inf], np.maximum.accumulate(metric)])
+    optimal = np.empty(len(size), bool)
+    optimal[order] = (metric == metric[first]) & (metric > best[first])
+    return optimal
 
 
 def hypervolume(

@@ -13,6 +13,7 @@ from . import pareto
 from .frames import OVERRIDE, error_line, uncompressed
 from .intervals import half_width, paired
 from .schema import ResultError
+from .significance import dominated_probability, holm, p_value
 
 AVERAGED = ("size_bytes", "ratio", "metric", "train_seconds")
 """Columns of which a summary holds the mean over seeds, half its 95% interval (`…_ci`) and the range."""
@@ -37,7 +38,10 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         overrides set for them (NaN without any such trial).
       - `metric_drop`: how far the metric is below the baseline's, over the seeds that both have (over all
         seeds where they share none), with `metric_drop_ci` half the 95% interval of the mean difference by
-        seed (NaN for fewer than three shared seeds).
+        seed (NaN for fewer than three shared seeds), and `metric_drop_p`, the p-value of no drop by a paired
+        t-test, adjusted by Holm's method for the rows of the task.
+      - `p_dominated`: how likely another group of the task is at most as large and at least as good; see
+        `significance.dominated_probability`.
       - `pareto`: whether no other group of the task is at most as large and at least as good,
         on the means.
       - `hypervolume`: of all groups of the task and algorithm, against the task's largest
@@ -57,6 +61,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     summary["pareto"] = False
     summary["hypervolume"] = 0.0
     for _, of_task in summary.groupby("task"):
+        summary.loc[of_task.index, "metric_drop_p"] = holm(of_task["metric_drop_p"])
+        summary.loc[of_task.index, "p_dominated"] = dominated_probability(list(of_task["trials"]))
         finished = of_task[of_task["n"] > 0]
         summary.loc[finished.index, "pareto"] = pareto.pareto_mask(finished["size_bytes"], finished["metric"])
         for _, of_algorithm in of_task.groupby("algorithm"):
@@ -68,6 +74,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     first = (~uncompressed(summary)).rename("first")
     order = pd.concat([summary[_GROUP], first], axis=1)
     order = order.sort_values(["task", "first", "algorithm", "overrides", "lmbda"], kind="stable")
+    summary = summary.drop(columns="trials")
     last = summary.pop("failures")
     return summary.assign(failures=last).loc[order.index].reset_index(drop=True)
 
@@ -126,6 +133,8 @@ def _group_row(group: pd.DataFrame, baselines: list) -> dict[str, Any]:
     row["estimated_bytes"] = done["estimated_bytes"].mean()
     row["float_bytes"] = done["float_bytes"].mean()
     row.update(_drop(done, _baseline_of(row["task"], row["overrides"], baselines)))
+    sizes = zip(done["seed"], done["size_bytes"], done["metric"], strict=True)
+    row["trials"] = {int(seed): (size, metric) for seed, size, metric in sizes}
     row["failures"] = "\n".join(
         f"{trial}: {error_line(error)}"
         for trial, error in zip(failed["directory"], failed["error"], strict=True)
@@ -143,6 +152,8 @@ def _drop(done: pd.DataFrame, baseline: dict[int, float]) -> dict[str, float]:
             "baseline_metric": mean,
             "metric_drop": float(drops.mean()),
             "metric_drop_ci": half_width(drops),
+            "metric_drop_p": p_value(drops),
         }
     drop = mean - float(np.mean(list(ours.values()))) if ours else math.nan
-    return {"baseline_metric": mean, "metric_drop": drop, "metric_drop_ci": math.nan}
+    unknown = dict.fromkeys(("metric_drop_ci", "metric_drop_p"), math.nan)
+    return {"baseline_metric": mean, "metric_drop": drop, **unknown}

@@ -71,7 +71,7 @@ def test_terminal_rows_say_what_the_summary_says(summary):
     text = render(summary, ansi=False)
     assert row_of(text, "epr", "0.5").split() == [
         *("★", "epr", "0.5", "3"),
-        *("8,050", "±124", "124×", "±2", "97.23", "±0.27", "1.27", "±0.97", "13.0"),
+        *("8,050", "±124", "124×", "±2", "97.23", "±0.27", "1.27", "±0.97*", "0%", "13.0"),
     ]
     assert "★" not in row_of(text, "power_law", "0.5")
     assert "25,000.0" in text and "size (kB)" in text and "size (bytes)" in text
