@@ -217,7 +217,10 @@ def _kernel_of(call: _LayerCall, norm: Layer) -> str | None:
     generator = tf.random.Generator.from_seed(0)
     inputs = generator.normal([1 if i == 0 else size or 8 for i, size in enumerate(call.given.shape)])
     inputs = tf.cast(inputs, call.given.dtype) if call.given.dtype.is_floating else None
-    factor = generator.uniform([channels], 0.5, 2.0)
+    # Of both signs: an activation such as ReLU lets positive factors through, and a gain may be negative.
+    factor = generator.uniform([channels], 0.5, 2.0) * (
+        1.0 - 2.0 * tf.cast(tf.range(channels) % 2 == 0, tf.float32)
+    )
     for place, variable in places_of(layer):
         if inputs is None or place.keys or _trailing(variable.shape, channels) is None:
             continue

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ..errors import LambdapressError
 from ..forms.compress import to_compressed
 from ..forms.plain import FormError, form_of, require_built, to_plain
+from ..surgery.clone import clone
 from ..surgery.computed_weights import ComputedWeight, computed_weights_of
 from ..surgery.once_per_call import computed_by
 
@@ -42,7 +43,8 @@ def to_decode(model: tf.keras.Model, decode: str, known: Sequence[str]) -> tf.ke
         raise FormError(
             f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
         )
-    model = to_compressed(model) if form_of(model) == "compressible" else model
+    # A copy, since tracing and converting leave attributes on the layers.
+    model = to_compressed(model) if form_of(model) == "compressible" else clone(model)
     for computed in computed_weights_of(model):
         problem = computed.algorithm.no_graph_decode
         if problem is not None:

@@ -24,6 +24,7 @@ from ..surgery.computed_weights import ComputedWeight, Projected, Stored, comput
 from ..surgery.parametrize import set_class
 from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import Weight, weights_of
+from .derived_state import refresh_derived_state
 from .mismatch import differences
 
 # Errors that an algorithm's constructor and `decode` may raise on a file that its `encode` did not make.
@@ -103,6 +104,7 @@ def from_entries(
             weight.variable.assign(tf.constant(entry.tensors["value"]))
         else:
             compressed.append((weight, entry))
+    refresh_derived_state(copied)
     replacements = (_replacement(weight, entry, kind, source) for weight, entry in compressed)
     try:
         computed_weights = replace_weights(copied, replacements)

@@ -23,6 +23,7 @@ from ..forms.plain import FormError, form_of, require_built, to_plain
 from ..surgery.clone import scope_of
 from ..surgery.weights import weights_of
 from . import keras_hdf5, tf_checkpoint
+from .derived_state import refresh_derived_state
 from .lpz import load
 from .mismatch import PretrainedError
 
@@ -57,6 +58,7 @@ def initialise(model: tf.keras.Model, path: PathLike) -> None:
     kind, source = _locate(path)
     with scope_of(model):
         _READERS[kind](model, source)
+        refresh_derived_state(model)
 
 
 def content_hash(path: PathLike) -> str:

@@ -188,6 +188,8 @@ def _fill(shell: tf.keras.layers.Layer, layer: tf.keras.layers.Layer, memo: Memo
             continue
         if name in ("_checkpoint", "_obj_reference_counts_dict", *_LOADED):
             continue
+        if name == "call" and _is_own_call(value, layer):
+            continue
         if name in _OF_A_CALL:
             filled[name] = []
             continue
@@ -209,6 +211,18 @@ def _fill(shell: tf.keras.layers.Layer, layer: tf.keras.layers.Layer, memo: Memo
         if id(tracked) in memo:
             counts[memo[id(tracked)]] = count
     shell.__dict__["_obj_reference_counts_dict"] = counts
+
+
+def _is_own_call(value: Any, layer: tf.keras.layers.Layer) -> bool:
+    """Tells whether an attribute `call` is only the class's method again.
+
+    Saving a SavedModel puts other functions there and then the method back, where it hides the class: what a
+    class made on the fly computes would not be called.
+    """
+    function = getattr(value, "__func__", None)
+    return getattr(value, "__self__", None) is layer and any(
+        vars(kind).get("call") is function for kind in type(layer).__mro__
+    )
 
 
 def _without(dependencies: Any, names: set[str]) -> Any:

@@ -270,7 +270,7 @@ def _key(summary: pd.DataFrame, styles: dict[Curve, dict[str, Any]]) -> list[Lin
             "marker": ".",
             "markersize": 5,
             "alpha": 0.6,
-            "label": "one trial (bars: 95% interval or, of two, range)",
+            "label": "one trial (bars: 95% interval)",
         },
     )
     marks = [Line2D([], [], linestyle="none", color=_GREY, **look) for look in looks]

@@ -142,3 +142,39 @@ def test_an_exported_tflite_file_is_folded(tmp_path):
     np.testing.assert_allclose(
         predict({name: images()})["output"], compressed(images()), rtol=1e-4, atol=1e-4
     )
+
+
+def test_an_activation_between_kernel_and_normalisation_is_not_folded_through():
+    """ReLU lets positive factors through, and a gain may be negative."""
+    layers = [k.Conv2D(8, 3, activation="relu"), k.BatchNormalization(), k.Flatten(), k.Dense(4)]
+    model = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), *layers])
+    model.layers[1].gamma.assign(np.linspace(-2, 2, 8))
+    assert not model.layers[0].bias.numpy().any()
+    folded = fold_batch_norm(model)
+    assert norms(folded) == 1
+    np.testing.assert_allclose(folded(images()), model(images()), rtol=1e-5, atol=1e-5)
+
+
+def attributes(model: tf.keras.Model) -> list:
+    return [(type(layer), sorted(vars(layer))) for layer in model._flatten_layers()]
+
+
+@pytest.mark.parametrize("before", ["an export", "a saved model"])
+def test_what_was_written_before_changes_nothing(before, tmp_path):
+    """Converters leave `call` on each layer, which hides the class that folding gives a normalisation."""
+    model = network()
+    if before == "a saved model":
+        model.save(tmp_path / "saved")
+    compressed = to_compressed(model, algorithms.build("uniform"))
+    expected = compressed(images()).numpy()
+    if before == "an export":
+        untouched = attributes(compressed)
+        export_tflite(compressed, tmp_path / "first.tflite")
+        export_saved_model(compressed, tmp_path / "first")
+        assert attributes(compressed) == untouched
+    export_tflite(compressed, tmp_path / "m.tflite", fold_batch_norm=True)
+    export_saved_model(compressed, tmp_path / "m", fold_batch_norm=True)
+    for path in (tmp_path / "m.tflite", tmp_path / "m"):
+        predict, (name, *_) = open_exported(path)
+        np.testing.assert_allclose(predict({name: images()})["output"], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fold_batch_norm(model)(images()), model(images()), rtol=1e-5, atol=1e-5)

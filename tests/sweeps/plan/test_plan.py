@@ -37,11 +37,11 @@ def test_the_packages_sweeps_can_be_planned(name):
     assert any(trial.algorithm == "none" for trial in made.trials)
 
 
-def test_the_demo_has_five_lmbdas_and_two_seeds():
+def test_the_demo_has_five_lmbdas_and_three_seeds():
     for algorithm in ("power_law", "epr"):
         trials = [trial for trial in plan("digits").trials if trial.algorithm == algorithm]
         assert len({trial.lmbda for trial in trials}) >= 5
-        assert len({trial.seed for trial in trials}) == 2
+        assert len({trial.seed for trial in trials}) == 3
 
 
 def test_the_notebooks_experiment():
