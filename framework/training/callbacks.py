@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import tensorflow as tf
@@ -95,31 +96,72 @@ class Updates(tf.keras.callbacks.Callback):
 
     TIMES = 40
 
-    def __init__(self, lmbda: float | None = None):
-        """Sets λ for the updates; by default the model's own when training begins (see `LmbdaWarmup`)."""
+    def __init__(self, lmbda: float | None = None, steps: int | None = None):
+        """Says for which λ, and how long the training is.
+
+        Args:
+          lmbda: λ for the updates; by default the model's own when training begins (see `LmbdaWarmup`).
+          steps: of the whole training, if it takes several calls of `fit`: algorithms do their last work at
+            its end. None: each call of `fit` is a whole training.
+
+        Raises:
+          ValueError: for `steps` below 1.
+        """
         super().__init__()
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps!r}.")
         self._lmbda = lmbda
+        self._steps = steps
         self._last = -1
+        self._begin: tuple[int, int] | None = None  # epoch and step at which this call of `fit` began
+        self._epoch = self._boundary = 0  # the epoch under way, and the step at which it began
 
     def on_train_begin(self, logs: Any = None) -> None:
         if not isinstance(self.model, Compressible):
             raise FormError("Updates trains a compressible model; make one with to_compressible.")
         if self._lmbda is None:
             self._lmbda = float(self.model.lmbda.numpy())
+        self._begin = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._last = -1
+        self._last, self._epoch, self._boundary = -1, epoch, self._done()
+        if self._begin is None:
+            self._begin = epoch, self._done()
+            if epoch == 0 and self._done() and self._steps is None:
+                warnings.warn(
+                    f"Updates: the model was trained for {self._done():,} steps before, and each call of fit "
+                    "counts as a whole training. If the calls are one training, give Updates(steps=…), the "
+                    "steps of all of them together.",
+                    stacklevel=2,
+                )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        optimizer: Any = self.model.optimizer
-        done = int(optimizer.iterations.numpy())  # several steps may have passed since the last call
-        progress = min(1.0, done / (self.params["epochs"] * self.params["steps"]))
+        progress = self._progress()
         if int(progress * self.TIMES) != self._last:
             self._last = int(progress * self.TIMES)
             self._update(progress)
 
     def on_train_end(self, logs: Any = None) -> None:
-        self._update(1.0)
+        self._update(1.0 if self._steps is None else self._progress())
+
+    def _done(self) -> int:
+        optimizer: Any = self.model.optimizer
+        return int(optimizer.iterations.numpy())  # several steps may have passed since the last call
+
+    def _progress(self) -> float:
+        """Returns how much of the training is done, in [0, 1]."""
+        if self._steps is not None:
+            return min(1.0, self._done() / self._steps)
+        assert self._begin is not None
+        first, start = self._begin
+        if first:  # a training that goes on: its steps before count
+            start = 0
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        if not steps:  # data of unknown length, such as a generator's: known once an epoch is over
+            if not self._epoch:
+                return 0.0
+            steps = (self._boundary - start) / self._epoch
+        return min(1.0, (self._done() - start) / (epochs * steps))
 
     def _update(self, progress: float) -> None:
         assert self._lmbda is not None

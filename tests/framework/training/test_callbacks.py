@@ -1,4 +1,4 @@
-"""Tests seeds, and the warm-up of λ."""
+"""Tests seeds, the warm-up of λ, and updates outside of the gradient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lambdapress.framework import FormError, LmbdaWarmup, algorithms, set_seeds, to_compressible
+from lambdapress.framework import FormError, LmbdaWarmup, Updates, algorithms, set_seeds, to_compressible
 
 k = tf.keras.layers
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
@@ -101,3 +101,54 @@ def test_deterministic_operations_come_and_go():
 def test_seeds_that_are_none(seed):
     with pytest.raises(ValueError, match="seed must be an integer"):
         set_seeds(seed)
+
+
+def pruned() -> tf.keras.Model:
+    """Makes a model whose masks follow a schedule over the training."""
+    set_seeds(3)
+    plain = tf.keras.Sequential([tf.keras.Input((4,)), k.Dense(32), k.Dense(2)])
+    model = to_compressible(plain, algorithms.build("pruning", sparsity=0.8), 1.0)
+    model.compile("adam", "mse")
+    return model
+
+
+def fit(model: tf.keras.Model, callbacks, **arguments) -> list[np.ndarray]:
+    data = {"x": X, "y": X[:, :2], "batch_size": 4, "shuffle": False} | arguments
+    model.fit(**data, verbose=0, callbacks=callbacks)
+    return [variable.numpy() for variable in model.weights]
+
+
+def test_a_training_in_several_calls_of_fit_is_one_training_if_its_steps_are_given():
+    whole = fit(pruned(), [Updates()], epochs=4)
+    model = pruned()
+    for _ in range(4):
+        pieces = fit(model, [Updates(steps=40)], epochs=1)
+    for one, other in zip(whole, pieces, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_second_call_of_fit_without_them_says_so():
+    model = pruned()
+    fit(model, [Updates()], epochs=1)
+    with pytest.warns(UserWarning, match="trained for 10 steps before.*give Updates.steps=…"):
+        fit(model, [Updates()], epochs=1)
+
+
+def test_data_of_unknown_length_is_updated_as_data_of_known_length_from_the_second_epoch_on():
+    """The first epoch says how long the others are; the last update is at the end in any case."""
+
+    def batches():
+        for start in range(0, len(X), 4):
+            yield X[start : start + 4], X[start : start + 4, :2]
+
+    signature = (tf.TensorSpec([None, 4]), tf.TensorSpec([None, 2]))
+    data = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    weights = fit(pruned(), [Updates()], x=data, y=None, batch_size=None, epochs=4)
+    whole = fit(pruned(), [Updates()], epochs=4)
+    kept = [[int(np.sum(w != 0)) for w in one if w.dtype.kind in "ib" and w.ndim] for one in (weights, whole)]
+    assert kept[0] == kept[1] and kept[0]
+
+
+def test_steps_are_a_number():
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        Updates(steps=0)
