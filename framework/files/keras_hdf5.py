@@ -18,7 +18,7 @@ import h5py
 import tensorflow as tf
 
 from ..messages import first_line
-from ..surgery.private import names_in_group
+from ..surgery.private import names_in_group, set_names_in_group
 from .mismatch import PretrainedError, check
 
 _MEMBER = "model.weights.h5"
@@ -70,8 +70,11 @@ def read(model: tf.keras.Model, path: Path, name: Path) -> None:
             by_layer = _is_by_layer(path)
             suffix = ".h5" if by_layer else ".weights.h5"
             given_file, model_file = given_file.with_suffix(suffix), model_file.with_suffix(suffix)
-            os.symlink(path.resolve(), given_file)
             model.save_weights(model_file)
+            if by_layer:
+                _copy_in_order(path, given_file, _names(model_file))
+            else:
+                os.symlink(path.resolve(), given_file)
             shapes = _layers if by_layer else _tree
             check(name, *_aligned(shapes(model_file), shapes(given_file), by_layer))
             model.load_weights(given_file)
@@ -105,6 +108,36 @@ def _layers(path: Path) -> Shapes:
             for name in names_in_group(root[layer], "weight_names"):
                 shapes[f"{layer}/{name}"] = datasets[f"{prefix}{layer}/{name}"]
         return shapes
+
+
+def _names(path: Path) -> list[list[str]]:
+    """Returns the names of the weights in a file with the older layout, layer by layer."""
+    with h5py.File(path, "r") as file:
+        return [names_in_group(group, "weight_names") for group in _groups(file)]
+
+
+def _groups(file: h5py.File) -> list[Any]:
+    root: Any = file["model_weights"] if "model_weights" in file else file
+    return [root[layer] for layer in names_in_group(root, "layer_names")]
+
+
+def _copy_in_order(path: Path, copy: Path, wanted: list[list[str]]) -> None:
+    """Copies a file with the older layout, and puts the weights of each layer in the order that a model has.
+
+    Keras reads them in order. Those of a nested model come as trained ones first: where a layer was frozen
+    when it was saved and is not now, or the other way round, only their names tell which is which.
+
+    Raises:
+      PretrainedError: as `_datasets`; a link to another file would be followed, and that file changed.
+    """
+    with h5py.File(path, "r") as file:
+        _datasets(file)
+    shutil.copyfile(path, copy)
+    with h5py.File(copy, "r+") as file:
+        for group, names in zip(_groups(file), wanted, strict=False):
+            stored = names_in_group(group, "weight_names")
+            if stored != names and len(set(names)) == len(names) and set(stored) == set(names):
+                set_names_in_group(group, "weight_names", names)
 
 
 def _aligned(wanted: Shapes, found: Shapes, by_layer: bool) -> tuple[Shapes, Shapes]:

@@ -23,6 +23,7 @@ __all__ = [
     "home_of_symbol",
     "is_keras_class_or_function",
     "names_in_group",
+    "set_names_in_group",
 ]
 
 
@@ -33,6 +34,13 @@ SavedMetadata: Any = getattr(saved_metadata_pb2, "SavedMetadata")  # noqa: B009 
 def names_in_group(group: h5py.Group | h5py.File, attribute: str) -> list[str]:
     """Returns the names that an attribute lists in one of Keras's older HDF5 files."""
     return list(hdf5_format.load_attributes_from_hdf5_group(group, attribute))
+
+
+def set_names_in_group(group: h5py.Group, attribute: str, names: list[str]) -> None:
+    """Replaces the names that `names_in_group` returns."""
+    for old in [key for key in group.attrs if key.removeprefix(attribute).isdigit() or key == attribute]:
+        del group.attrs[old]
+    hdf5_format.save_attributes_to_hdf5_group(group, attribute, [name.encode() for name in names])
 
 
 def is_keras_class_or_function(module: str, name: str) -> bool:

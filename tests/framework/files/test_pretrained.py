@@ -234,3 +234,28 @@ def test_the_hash_is_of_the_content(tmp_path):
     model.set_weights([w + 1 for w in model.get_weights()])
     save(to_compressible(model, algorithms.build("epr")), tmp_path / "b" / "model.lpz")
     assert content_hash(tmp_path / "b") != hashes[0]
+
+
+def with_nested_layers(frozen: bool) -> tf.keras.Model:
+    """Makes a model with two layers of equal shapes in a nested one, the first perhaps frozen."""
+    tf.keras.backend.clear_session()
+    layers = [tf.keras.layers.Dense(4, name=name) for name in ("first", "second")]
+    inner = tf.keras.Sequential([tf.keras.Input((4,)), *layers], name="inner")
+    layers[0].trainable = not frozen
+    return tf.keras.Sequential([tf.keras.Input((4,)), inner, tf.keras.layers.Dense(2, name="head")])
+
+
+@pytest.mark.parametrize("name", ["weights.h5", "model.h5"])
+@pytest.mark.parametrize("then, now", [(True, False), (False, True), (True, True)])
+def test_layers_that_were_frozen_when_saved_keep_their_values(name, then, now, tmp_path):
+    """Keras's older files list the weights of a nested model by whether they are trained."""
+    model, rng = with_nested_layers(then), np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(rng.normal(size=variable.shape))
+    (model.save_weights if name == "weights.h5" else model.save)(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    fresh = with_nested_layers(now)
+    initialise(fresh, tmp_path / name)
+    inputs = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(fresh(inputs), model(inputs))
+    assert (tmp_path / name).read_bytes() == before
