@@ -12,7 +12,7 @@ import gin
 from gin import config_parser
 
 from ..gin import registries, user_modules
-from ..gin.bindings import Binding, ConfigError, Source, bind, calling, load
+from ..gin.bindings import Binding, ConfigError, Source, bind, calling, load, was_used
 from ..gin.files import find, packaged
 from ..gin.isolation import isolated
 from ..gin.parse import read_file, read_overrides
@@ -20,8 +20,9 @@ from ..gin.type_checks import check_types
 from ..trial.settings import Settings
 from ..trial.trial import Trial
 from .grid import Point, Sweep, points
+from .grid import overrides as settings_of
 
-_SWEEP = "lambdapress.sweeps.sweep"
+_SWEEP, _TRIAL = "lambdapress.sweeps.sweep", "lambdapress.sweeps.trial"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +59,14 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
         )
         trials: dict[str, Trial] = {}
         checked: set[str] = set()
+        taken: set[str] = set()  # keys of the bindings that some trial takes
         for trial, bindings in frozen:
             if trial.config not in checked:
                 _check(trial, bindings)
                 checked.add(trial.config)
+                taken |= {binding.key for binding in bindings if was_used(binding)}
             trials.setdefault(trial.identity, trial)
+        _check_taken(spec, file_source, extra, library, taken)
     return Plan(name, tuple(trials.values()))
 
 
@@ -167,6 +171,23 @@ def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
         calling(where, to_compressible, task.build_model(), rules)
 
 
+def _check_taken(
+    sweep: Sweep, file_source: Source, extra: Source, library: _Library, taken: set[str]
+) -> None:
+    """Refuses bindings without effect: a table would show a difference that is none.
+
+    Of what a sweep's file binds, only what belongs to a task or algorithm that runs: a sweep can be narrowed
+    down for once. Functions that others registered with gin may be called later, and are let through.
+    """
+    axes = [_axis(key, value) for setting in settings_of(sweep.grid) for key, value in setting.items()]
+    run = {key.rpartition("/")[2].partition(".")[0] for key in taken}
+    narrowed = [b for b in file_source.bindings if library.owners.get(b.selector) in run]
+    for binding in (*axes, *extra.bindings, *narrowed):
+        ours = binding.selector in library.owners or binding.selector == _TRIAL
+        if ours and binding.key not in taken:
+            raise ConfigError(f"{binding.where}: nothing in this sweep takes {binding.key}.")
+
+
 def _needed(source: Source, used: set[str], library: _Library) -> tuple[str, ...]:
     """Returns the import statements, except of modules that register names but none in `used`."""
     if any("@" in repr(binding.value) for binding in source.bindings):  # only gin knows what it refers to
@@ -202,7 +223,10 @@ def _axis(key: str, value: Any) -> Binding:
     scope, selector, parameter = config_parser.parse_binding_key(key)
     if not parameter:
         raise ConfigError(f"{where}: name a parameter, such as 'digits.epochs'.")
-    return bind(scope, selector, parameter, value, where)
+    axis = bind(scope, selector, parameter, value, where)
+    if axis.selector == _SWEEP:
+        raise ConfigError(f"{where}: a grid cannot change the sweep itself; list the values in {axis.key}.")
+    return axis
 
 
 def _mentioned(name: str, source: Source) -> bool:

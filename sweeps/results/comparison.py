@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...framework.messages import alternatives
-from .curves import METHODS, CurveError, bd_delta
+from .curves import METHODS, CurveError, Delta, bd_delta
 from .frames import OVERRIDE, uncompressed
 from .intervals import FEWEST, bootstrap_half_width
 from .schema import ResultError
@@ -85,31 +86,40 @@ def _compared(anchor: pd.DataFrame, curve: pd.DataFrame, method: str) -> dict[st
     row |= {"metric_low": delta.low, "metric_high": delta.high, "overlap": delta.overlap}
     if len(seeds) < FEWEST:
         return row
+    by_seed = [_by_seed(trials, seeds) for trials in (anchor, curve)]
 
-    def statistic(name: str):
-        def of_sample(sample: Sequence[int]) -> float:
-            try:
-                drawn = [seeds[position] for position in sample]
-                return getattr(bd_delta(_means(anchor, drawn), _means(curve, drawn), method), name)
-            except CurveError:
-                return math.nan
+    @functools.cache
+    def of_sample(sample: tuple[int, ...]) -> Delta | None:
+        try:
+            return bd_delta(_sampled(by_seed[0], sample), _sampled(by_seed[1], sample), method)
+        except CurveError:
+            return None
 
-        return of_sample
+    def statistic(name: str) -> Callable[[Sequence[int]], float]:
+        return lambda sample: getattr(of_sample(tuple(sample)), name, math.nan)
 
     row["bd_rate_ci"] = bootstrap_half_width(statistic("rate"), len(seeds))
     row["bd_metric_ci"] = bootstrap_half_width(statistic("metric"), len(seeds))
     return row
 
 
-def _means(curve: pd.DataFrame, seeds: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean size and metric at each λ, over all trials or over seeds that may repeat."""
-    sizes, metrics = [], []
-    for _, trials in curve.groupby("lmbda"):
-        if seeds is not None:
-            by_seed = trials.set_index("seed")
-            drawn = [seed for seed in seeds if seed in by_seed.index]
-            trials = by_seed.loc[drawn]
-        if len(trials):
-            sizes.append(trials["size_bytes"].mean())
-            metrics.append(trials["metric"].mean())
-    return np.array(sizes), np.array(metrics)
+def _means(curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean size and metric at each λ."""
+    means = curve.groupby("lmbda")[["size_bytes", "metric"]].mean()
+    return means["size_bytes"].to_numpy(), means["metric"].to_numpy()
+
+
+def _by_seed(curve: pd.DataFrame, seeds: Sequence[int]) -> np.ndarray:
+    """Returns sizes and metrics by λ and seed, float64 `[2, λ, seed]`; NaN where a trial is missing."""
+    tables = (curve.pivot(index="lmbda", columns="seed", values=name) for name in ("size_bytes", "metric"))
+    return np.stack([table.reindex(columns=list(seeds)).to_numpy(np.float64) for table in tables])
+
+
+def _sampled(values: np.ndarray, sample: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean size and metric at each λ over a sample of seeds; a λ without any is left out."""
+    drawn = values[:, :, list(sample)]
+    known = np.isfinite(drawn[0])
+    some = known.any(axis=1)
+    totals = np.where(known, drawn, 0.0).sum(axis=2)[:, some]
+    sizes, metrics = totals / known.sum(axis=1)[some]
+    return sizes, metrics

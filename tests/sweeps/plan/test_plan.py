@@ -162,3 +162,34 @@ def test_planning_leaves_the_callers_gin_config_alone(sweep_file):
             plan(sweep_file("digits.epochs = 0\n"))
         assert gin.config_str() == before
     assert "77" not in made.trials[0].config
+
+
+@pytest.mark.parametrize(
+    "grid, message",
+    [
+        (
+            {"big/digits.epochs": [1, 3]},
+            r"sweep.grid\['big/digits.epochs'\]: nothing in this sweep takes",
+        ),
+        ({"vgg16.epochs": [1, 2]}, r"sweep.grid\['vgg16.epochs'\]: nothing in this sweep takes vgg16.epochs"),
+        (
+            {"sweep.lmbdas": [[1.0], [2.0]]},
+            "cannot change the sweep itself; list the values in sweep.lmbdas",
+        ),
+        ({"sweep.seeds": [[0], [1]]}, "a grid cannot change the sweep itself"),
+    ],
+)
+def test_an_axis_without_effect_is_refused(grid, message):
+    """A table would show a difference between trials that are the same."""
+    with pytest.raises(ConfigError, match=message):
+        plan(Sweep(["digits"], ["none", "epr"], [1.0], [0], grid))
+
+
+def test_a_binding_without_effect_is_refused_unless_its_algorithm_was_left_out(sweep_file):
+    for binding in ("vgg16.epochs = 3", "big/digits.epochs = 3"):
+        with pytest.raises(ConfigError, match=f"--gin '{binding}': nothing in this sweep takes"):
+            plan("digits", [binding])
+    with pytest.raises(ConfigError, match="mine.gin:4: nothing in this sweep takes big/digits.epochs"):
+        plan(sweep_file("big/digits.epochs = 3\n"))
+    left_out = sweep_file("power_law.log_step = 0.0\n")
+    assert len(plan(left_out, ["sweep.algorithms = ['none']"]).trials) == 1
