@@ -113,7 +113,7 @@ class Updates(tf.keras.callbacks.Callback):
         self._lmbda = lmbda
         self._steps = steps
         self._last = -1
-        self._begin: tuple[int, int] | None = None  # epoch and step at which this call of `fit` began
+        self._start: int | None = None  # the step from which this training counts
         self._epoch = self._boundary = 0  # the epoch under way, and the step at which it began
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -121,15 +121,15 @@ class Updates(tf.keras.callbacks.Callback):
             raise FormError("Updates trains a compressible model; make one with to_compressible.")
         if self._lmbda is None:
             self._lmbda = float(self.model.lmbda.numpy())
-        self._begin = None
+        self._start = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._last, self._epoch, self._boundary = -1, epoch, self._done()
-        if self._begin is None:
-            self._begin = epoch, self._done()
-            if epoch == 0 and self._done() and self._steps is None:
+        if self._start is None:
+            self._start = self._done() if epoch == 0 else 0  # of a training that goes on, all steps count
+            if self._start and self._steps is None:
                 warnings.warn(
-                    f"Updates: the model was trained for {self._done():,} steps before, and each call of fit "
+                    f"Updates: the model was trained for {self._start:,} steps before, and each call of fit "
                     "counts as a whole training. If the calls are one training, give Updates(steps=…), the "
                     "steps of all of them together.",
                     stacklevel=2,
@@ -152,16 +152,13 @@ class Updates(tf.keras.callbacks.Callback):
         """Returns how much of the training is done, in [0, 1]."""
         if self._steps is not None:
             return min(1.0, self._done() / self._steps)
-        assert self._begin is not None
-        first, start = self._begin
-        if first:  # a training that goes on: its steps before count
-            start = 0
+        assert self._start is not None
         epochs, steps = self.params["epochs"], self.params["steps"]
         if not steps:  # data of unknown length, such as a generator's: known once an epoch is over
             if not self._epoch:
                 return 0.0
-            steps = (self._boundary - start) / self._epoch
-        return min(1.0, (self._done() - start) / (epochs * steps))
+            steps = (self._boundary - self._start) / self._epoch
+        return min(1.0, (self._done() - self._start) / (epochs * steps))
 
     def _update(self, progress: float) -> None:
         assert self._lmbda is not None

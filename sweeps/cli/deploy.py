@@ -145,13 +145,9 @@ def _measured(name: str | None, fold_batch_norm: bool, sparse_kernels: bool) -> 
     """Returns the variants to measure: those that each format names, and those that the flags add."""
     import dataclasses
 
-    from ...framework import formats
+    from ...framework.export.formats import all_measured, formats
 
-    variants = [
-        variant
-        for format_name in ([name] if name else formats.names())
-        for variant in formats.get(format_name).measured()
-    ]
+    variants = list(formats.get(name).measured()) if name else all_measured()
     classes: list[Any] = list(dict.fromkeys(type(variant) for variant in variants))
     if fold_batch_norm:
         variants += [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,17 +60,15 @@ def attempt(job: Job) -> Result | None:
     Raises:
       ExecutionError: where the trial cannot be run or recorded; nothing is recorded then.
     """
-    with _claim(job) as claimed:
-        if not claimed:
-            return None
-        done = _recorded(job)
-        if done is not None:
-            return done
+
+    def run() -> Result:
         writer = Writer(job.directory)
         try:
             return run_trial(job.trial, job.directory, writer, job.attempts)
         finally:
             writer.close()
+
+    return _unless_recorded(job, run)
 
 
 def record_death(job: Job, death: str) -> Result | None:
@@ -86,16 +84,22 @@ def record_death(job: Job, death: str) -> Result | None:
     Raises:
       ExecutionError: where the result cannot be recorded.
     """
-    with _claim(job) as claimed:
-        if not claimed:
-            return None
-        done = _recorded(job)
-        if done is not None:
-            return done
+
+    def record() -> Result:
         result = blank_result(job.trial, job.attempts)
         result["error"] = f"The worker process died {job.attempts} times; the last time {death}."
         write_result(job.directory, result)
         return result
+
+    return _unless_recorded(job, record)
+
+
+def _unless_recorded(job: Job, make: Callable[[], Result]) -> Result | None:
+    """Returns the trial's result, made now if there is none; None while another process has the claim."""
+    with _claim(job) as claimed:
+        if not claimed:
+            return None
+        return _recorded(job) or make()
 
 
 @contextmanager
