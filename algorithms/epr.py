@@ -31,6 +31,15 @@ from ..framework.entropy import encode_integers
 from .arguments import check_number
 from .compiled import compiled, fast_log, row_sums
 from .latents import Quantized
+from .rounding import bounded
+
+_LOG_ALPHA, _LOG_EXCESS = (-10.0, math.log(100.0)), (-10.0, 10.0)
+"""Bounds of log α and log(β−1).
+
+For large α and β the density is exponential, with the rate β/α: their common scale means nothing then, and
+drifts. In float32, E log(1+…/α) has an absolute error of about 10⁻⁷·α, which β multiplies: at α = 10¹¹ the rate
+came out as −10¹⁶ bits. At α = 100 the density is exponential to a few percent where weights are.
+"""
 
 
 @algorithms.register("epr")
@@ -66,8 +75,9 @@ class EPR(Quantized):
     def penalty(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         """Computes Σ E[−log2 p(φ/Δ + u)], in bits, with u uniform on [−1/2, 1/2)."""
         inverse = 1.0 / self.step(variables)
-        prior = tf.exp(variables["prior"] * self.prior_multiplier)
-        alpha, excess = prior[0], prior[1]
+        prior = variables["prior"] * self.prior_multiplier
+        alpha = tf.exp(bounded(prior[0], *_LOG_ALPHA))
+        excess = tf.exp(bounded(prior[1], *_LOG_EXCESS))
         tail = expected_log_distance(variables["latent"], inverse, alpha)
         nats = (1.0 + excess) * tail + spec.size * tf.math.log1p(2.0 * alpha / excess)
         return nats / math.log(2.0)

@@ -1,4 +1,4 @@
-"""Rounds in the forward pass without losing the gradient."""
+"""Rounds, and keeps within bounds, in the forward pass without losing the gradient."""
 
 from __future__ import annotations
 
@@ -19,3 +19,24 @@ def straight_through(value: tf.Tensor, rounded: tf.Tensor) -> Any:
       rounded: computed from `value`, of the same shape and dtype.
     """
     return tf.identity(rounded), lambda upstream: (upstream, None)
+
+
+def bounded(value: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """Clips a value that is learned, with a gradient that can lead it back from outside of the bounds.
+
+    Outside, the gradient of a descent step that would lead farther away is 0, and any other passes unchanged.
+
+    Args:
+      value: floating point, any shape.
+      low, high: the bounds.
+    """
+
+    @tf.custom_gradient
+    def clipped(value: tf.Tensor) -> Any:
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            away = ((value < low) & (upstream > 0)) | ((value > high) & (upstream < 0))
+            return tf.where(away, tf.zeros_like(upstream), upstream)
+
+        return tf.clip_by_value(value, low, high), gradient
+
+    return clipped(value)

@@ -106,3 +106,45 @@ def test_weights_far_out_are_escaped():
 def test_the_priors_multiplier_out_of_range(value):
     with pytest.raises(ValueError, match="prior_multiplier must be a number in"):
         algorithms.build("epr", prior_multiplier=value)
+
+
+@pytest.mark.parametrize("log_alpha, log_excess", [(26.1, 28.0), (60.0, 60.0), (3.0, 30.0), (-50.0, -50.0)])
+def test_a_prior_that_drifts_to_an_exponential_keeps_the_rate_a_rate(log_alpha, log_excess):
+    algorithm = algorithms.build("epr", log_step=0.0)
+    latent = RNG.laplace(scale=1.0, size=SPEC.shape).astype(np.float32)
+    variables = {**algorithm.init(tf.constant(latent), SPEC), "log_step": tf.zeros((1, 1))}
+    variables["prior"] = tf.Variable(np.float32([log_alpha, log_excess]) / algorithm.prior_multiplier)
+    with tf.GradientTape() as tape:
+        rate = algorithm.penalty(variables, SPEC)
+    gradient = tape.gradient(rate, variables["prior"])
+    assert 0 < float(rate) < 1e9 and np.isfinite(gradient.numpy()).all()
+    if (log_alpha, log_excess) == (26.1, 28.0):  # e^1.9 nats a step: too steep, so the way back is down
+        assert gradient.numpy()[1] > 0 and float(rate) > algorithm.penalty(
+            {**variables, "prior": prior_of(algorithm, 10.0, 11.0)}, SPEC
+        )
+
+
+def test_large_priors_keep_the_rate_exact():
+    algorithm = algorithms.build("epr", log_step=0.0)
+    latent = RNG.laplace(scale=0.3, size=(1, 20_000))
+    spec = WeightSpec("w", (20_000,), "float32", "bias")
+    noise = (np.arange(200) + 0.5) / 200 - 0.5
+    for alpha, beta in [(100.0, 301.0), (100.0, 20_000.0)]:
+        bits = -np.log2(density(latent[0][:, None] + noise, alpha, beta)).mean(axis=1).sum()
+        variables = {
+            "latent": tf.constant(latent, tf.float32),
+            "log_step": tf.zeros((1, 1)),
+            "prior": prior_of(algorithm, alpha, beta),
+        }
+        assert float(algorithm.penalty(variables, spec)) == pytest.approx(bits, rel=2e-3)
+
+
+def test_bounds_stop_what_leads_away_and_nothing_else():
+    from lambdapress.algorithms.rounding import bounded
+
+    value = tf.Variable([-2.0, -2.0, 0.5, 2.0, 2.0])
+    with tf.GradientTape() as tape:
+        clipped = bounded(value, -1.0, 1.0)
+        total = tf.reduce_sum(clipped * [1.0, -1.0, 3.0, 1.0, -1.0])
+    np.testing.assert_array_equal(clipped.numpy(), [-1.0, -1.0, 0.5, 1.0, 1.0])
+    np.testing.assert_array_equal(tape.gradient(total, value).numpy(), [0.0, -1.0, 3.0, 1.0, 0.0])
