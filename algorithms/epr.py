@@ -37,8 +37,8 @@ _LOG_ALPHA, _LOG_EXCESS = (-10.0, math.log(100.0)), (-10.0, 10.0)
 """Bounds of log α and log(β−1).
 
 For large α and β the density is exponential, with the rate β/α: their common scale means nothing then, and
-drifts. In float32, E log(1+…/α) has an absolute error of about 10⁻⁷·α, which β multiplies: at α = 10¹¹ the rate
-came out as −10¹⁶ bits. At α = 100 the density is exponential to a few percent where weights are.
+drifts. In float32, E log(1+…/α) has an absolute error of about 10⁻⁷·α, which β multiplies: at α = 10¹¹ the
+rate came out as −10¹⁶ bits. At α = 100 the density is exponential to a few percent where weights are.
 """
 
 

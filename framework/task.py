@@ -1,15 +1,63 @@
-"""Defines a task: data, a model, a way to train it, and one number that says how good it is."""
+"""Defines a task: data, a model, a way to train it, and numbers that say how good it is."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from .registry import Registry
+
+VALIDATION, TEST = "validation", "test"
+"""Names of splits: a curve's points are chosen on the first, if a task has it, and reported on the second."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A number that a task measures.
+
+    Attributes:
+      name: such as `accuracy`, `nll` or `mean_ap`.
+      direction: `higher` or `lower`: which is better.
+      unit: `%` for a fraction in [0, 1], which tables show in percent. Any other is shown after the name,
+        such as `nat`; empty for a number without one.
+
+    Raises:
+      ValueError: for another direction.
+    """
+
+    name: str
+    direction: str = "higher"
+    unit: str = "%"
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("higher", "lower"):
+            raise ValueError(
+                f"direction of the metric {self.name!r} is higher or lower, got {self.direction!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Holds what a task found out about a model on one split.
+
+    Attributes:
+      values: each metric's value by name, the task's main metric among them.
+      constant: the values that a model would have that gives the same answer to every example, the best one;
+        a metric may be left out.
+      records: arrays whose first axis is the split's examples, by name, so that two models can be compared
+        example by example: `label`, `predicted` (integers) and `probability` (of the predicted class) of a
+        classifier, or a task's own numbers, such as `nll`.
+    """
+
+    values: Mapping[str, float]
+    constant: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    records: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class Task(abc.ABC):
@@ -21,14 +69,16 @@ class Task(abc.ABC):
 
     Class attributes:
       name: set by the registry.
-      metric: name of the number that `evaluate` returns, such as `accuracy`; always in [0, 1], higher is
-        better.
+      metrics: of the numbers in `Evaluation.values`; the first is the main one, which tables show unless they
+        are asked for another. (A property where they depend on hyper-parameters; `splits` likewise.)
+      splits: on which `evaluate` can measure: `validation` and `test`, or one of them.
       deterministic: whether the task runs with TensorFlow's deterministic operations; if so, trials switch
         them on. A task that augments its data by unseeded random operations, say, does not.
     """
 
     name: ClassVar[str] = ""
-    metric: ClassVar[str] = "accuracy"
+    metrics: ClassVar[Sequence[Metric]] = (Metric("accuracy"),)
+    splits: ClassVar[Sequence[str]] = (TEST,)
     deterministic: ClassVar[bool] = True
 
     @abc.abstractmethod
@@ -60,9 +110,27 @@ class Task(abc.ABC):
             changed by then: build another.
         """
 
+    def metric(self, name: str) -> Metric:
+        """Describes a metric by its name; one that `metrics` lacks is better when higher, and has no unit."""
+        known = {metric.name: metric for metric in self.metrics}
+        return known.get(name) or Metric(name, unit="")
+
     @abc.abstractmethod
-    def evaluate(self, model: tf.keras.Model) -> float:
-        """Returns the metric of `model` on the whole evaluation split; deterministic."""
+    def evaluate(self, model: tf.keras.Model, split: str = TEST) -> Evaluation:
+        """Evaluates `model` on all examples of a split, one of `splits`; deterministic.
+
+        Examples that validate are never trained on.
+        """
+
+
+def reported_split(task: Task) -> str:
+    """Returns the split on which a task's figures are reported: `test` if it has it, else its only one."""
+    return TEST if TEST in task.splits else task.splits[0]
+
+
+def main_value(task: Task, evaluation: Evaluation) -> float:
+    """Returns the value of a task's main metric."""
+    return evaluation.values[task.metrics[0].name]
 
 
 tasks: Registry[Task] = Registry("task")

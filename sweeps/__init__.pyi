@@ -13,5 +13,5 @@ from .plan.grid import Sweep as Sweep
 from .report.plot import draw as draw
 from .report.tables import render as render
 from .results.frames import load_results as load_results
-from .results.pareto import hypervolume as hypervolume
 from .results.summary import summarise as summarise
+from .statistics.pareto import hypervolume as hypervolume

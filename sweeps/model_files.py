@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def compress_file(
     """
     from ..framework import load, save, size_report
     from ..framework.files.keras_model import load_keras
+    from ..framework.task import main_value, reported_split
 
     model, out = Path(model), Path(out)
     if out.resolve() == model.resolve() or model.resolve() in out.resolve().parents:
@@ -77,7 +79,8 @@ def compress_file(
         report = size_report(out)
         if measured is None:
             return Compressed(report)
-        return Compressed(report, measured.metric, before, float(measured.evaluate(load(out, plain))))
+        after = measured.evaluate(load(out, plain), reported_split(measured))
+        return Compressed(report, measured.metrics[0].name, before, main_value(measured, after))
 
 
 def _built(algorithm: str, rules: Sequence[tuple[str, str | None]]) -> list[tuple[str, Any]]:
@@ -124,8 +127,10 @@ def _check_used(extra: Source) -> None:
 
 
 def _evaluate(task: Any, model: Any, path: Path) -> float:
+    from ..framework.task import main_value, reported_split
+
     try:
-        return float(task.evaluate(model))
+        return main_value(task, task.evaluate(model, reported_split(task)))
     except Exception as error:  # TensorFlow raises it inside a graph: shapes do not fit
         shapes = [getattr(m, "input_shape", "?") for m in (task.build_model(), model)]
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -148,21 +153,36 @@ def evaluate_file(
     task: str,
     bindings: Sequence[str] = (),
     data_dir: str | Path | None = None,
-) -> tuple[str, float]:
-    """Returns the name and the value of a task's metric for the model in an `.lpz` file.
+) -> dict[str, Any]:
+    """Evaluates the model in an `.lpz` file on every split of a task.
+
+    Returns:
+      By a metric's name, the main one first, its `direction`, `unit` and `value` by split, as in a result.
 
     Raises:
       ValueError: for an unknown task, or a file that does not hold the task's model.
+      FloatingPointError: where the main metric is not finite.
     """
     _exists(path)
     from ..framework import load
+    from .trial.evaluation import as_metrics, evaluations
 
+    with data_folder(data_dir), configured_task(task, bindings) as built:
+        return as_metrics(built, evaluations(built, load(path, built.build_model())))
+
+
+@contextlib.contextmanager
+def configured_task(name: str, bindings: Sequence[str] = ()) -> Iterator[Any]:
+    """Yields a task with the parameters of its gin file and of `bindings`, while gin holds them.
+
+    Raises:
+      ValueError: for an unknown task or parameter.
+    """
     tasks = registries.tasks()
-    with isolated(), data_folder(data_dir):
-        tasks.get(task)
-        _configure({task}, bindings)
-        built = tasks.build(task)
-        return built.metric, float(built.evaluate(load(path, built.build_model())))
+    with isolated():
+        tasks.get(name)
+        _configure({name}, bindings)
+        yield tasks.build(name)
 
 
 def _configure(names: set[str], bindings: Sequence[str]) -> Source:

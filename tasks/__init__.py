@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import cifar, digits, imagenet, mnist, official, text, text_bert
+from . import cifar, digits, imagenet, language, mnist, official, text, text_bert
 
-__all__ = ["cifar", "digits", "imagenet", "mnist", "official", "text", "text_bert"]
+__all__ = ["cifar", "digits", "imagenet", "language", "mnist", "official", "text", "text_bert"]

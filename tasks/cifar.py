@@ -17,8 +17,9 @@ _MEAN = (0.4914, 0.4822, 0.4465)
 _DEVIATION = (0.2470, 0.2435, 0.2616)
 
 
+@dataclasses.dataclass(frozen=True)
 class Cifar10(KerasTask):
-    """CIFAR-10's 50,000 images to train on and 10,000 to test on, 32×32 pixels in color.
+    """CIFAR-10's 50,000 images to train on, 5,000 of them held out, and 10,000 to test on, 32×32 in color.
 
     Training images are cropped and flipped at random (see `crop_and_flip`), test images are not. Models
     normalise each channel themselves, so that a shipped model takes pixels in [0, 1], as every task's model
@@ -26,6 +27,8 @@ class Cifar10(KerasTask):
     """
 
     augment = staticmethod(crop_and_flip)
+
+    validation_examples: int = 5_000
 
     def load(self, split: str) -> Split:
         return load_split("cifar10", split, self.data_dir)

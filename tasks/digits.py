@@ -39,9 +39,9 @@ def _load(split: str) -> Split:
 class Digits(KerasTask):
     """scikit-learn's 1,797 digits of 8×8 pixels, embedded: a convolutional network of 38,282 parameters.
 
-    1,297 images to train on and 500 to test on, in the same proportion of classes (a fixed stratified
-    split). The data is the test part of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten
-    Digits", UCI Machine Learning Repository, 1998.
+    1,297 images to train on, a tenth of them held out, and 500 to test on, in the same proportion of classes
+    (a fixed stratified split). The data is the test part of E. Alpaydin and C. Kaynak, "Optical Recognition
+    of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
 
     max_value: ClassVar[float | None] = 16.0
@@ -50,7 +50,8 @@ class Digits(KerasTask):
     batch_size: int = 64
     learning_rate: float = 3e-3
     final_learning_rate_factor: float = 0.01
-    steps_per_execution: int = 21
+    steps_per_execution: int = 19
+    validation_examples: int = 130
 
     def load(self, split: str) -> Split:
         return _load(split)

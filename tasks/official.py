@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from ..framework.task import Task, tasks
+from ..framework.task import TEST, VALIDATION, Evaluation, Metric, Task, tasks
 from ..framework.training.checkpoint import Checkpoint, create_slots
 from .official_config import ExperimentError, experiment_config, nested
+from .official_metrics import described, numbers
 from .official_rate import with_rate
 
 # Seconds of training between two reports of progress.
@@ -37,12 +38,15 @@ class OfficialTask(Task):
       overrides: changes of its config, strictly checked, nested or with dots:
         `{"trainer.train_steps": 1000, "task.train_data.input_path": "train.tfrecord"}`.
         `task.init_checkpoint` is loaded as the experiment would, before the model is compressed.
-      metric_name: the validation metric that counts, by its name in Official Models; higher is better.
-        None takes `trainer.best_checkpoint_eval_metric`, else the first named like an accuracy, IoU or F1.
+      metric_name: the metric that counts, by its name in Official Models. None takes
+        `trainer.best_checkpoint_eval_metric`, else the first named like an accuracy, IoU or F1. Losses,
+        errors and perplexities are better when lower; of others `trainer.best_checkpoint_metric_comp` says
+        it.
       data_dir: folder of prepared TensorFlow Datasets, for experiments that read them; None takes
         `TFDS_DATA_DIR`, else TFDS's default.
 
     Class attributes:
+      evaluated_on: the split that the experiment's validation data is; empty where its config tells.
       base: changes that a subclass makes to its experiment's config, before the overrides.
       deterministic: False by default. Under deterministic operations TensorFlow refuses or cannot rewrite the
         augmentation of several experiments (video, detection), and reads the others' data in one thread.
@@ -53,6 +57,7 @@ class OfficialTask(Task):
     counted.
     """
 
+    evaluated_on: ClassVar[str] = ""
     base: ClassVar[Mapping[str, Any]] = {}
     deterministic: ClassVar[bool] = False
 
@@ -70,9 +75,22 @@ class OfficialTask(Task):
         self.config()
 
     @property
-    def metric(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Name of the metric that `evaluate` returns."""
+    def metrics(self) -> Sequence[Metric]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The metric that counts; `evaluate` returns all that the experiment has."""
         config = self.config()
+        return (described(self._main_metric(config), config.trainer.best_checkpoint_metric_comp or None),)
+
+    def metric(self, name: str) -> Metric:
+        """Describes a metric by its name, which is all that Official Models says of it."""
+        main = self.metrics[0]
+        return main if name == main.name else described(name)
+
+    @property
+    def splits(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The experiment's `validation_data`, its only data to evaluate on: `test` if that is its split."""
+        return (self.evaluated_on or _split_of(self.config().task.validation_data),)
+
+    def _main_metric(self, config: Any) -> str:
         wanted = self.metric_name or config.trainer.best_checkpoint_eval_metric
         if wanted:
             return wanted
@@ -116,7 +134,7 @@ class OfficialTask(Task):
           ExperimentError: where it is not known which metric counts.
         """
         config = self.config()
-        assert self.metric  # raises before anything is trained
+        self._main_metric(config)  # raises before anything is trained
         with self._scope(config), _mixed_precision(config), self._task(config) as task:
             model = task.build_model()
             if not model.built:
@@ -177,10 +195,15 @@ class OfficialTask(Task):
             if hasattr(optimizer, "swap_weights"):  # the moving average of the weights is evaluated
                 optimizer.swap_weights()
 
-    def evaluate(self, model: tf.keras.Model) -> float:
-        """Returns the metric over `trainer.validation_steps` batches of validation data; -1: all of it."""
+    def evaluate(self, model: tf.keras.Model, split: str | None = None) -> Evaluation:
+        """Measures the experiment's metrics over `trainer.validation_steps` batches of its validation data.
+
+        -1 steps: all of it. `split` can only be the one of `splits`, which this data is.
+        """
         from official.core import base_trainer
 
+        if split not in (None, *self.splits):
+            raise ValueError(f"{self.experiment} has no {split} data to evaluate on, only {self.splits[0]}.")
         config = self.config()
         self.prepare(config)
         with model.distribute_strategy.scope(), self._task(config) as task:
@@ -194,13 +217,13 @@ class OfficialTask(Task):
             )
             with contextlib.redirect_stdout(io.StringIO()):  # COCO's evaluation prints
                 logs: Any = trainer.evaluate(tf.constant(config.trainer.validation_steps))
-        metric = self.metric
+        metric = self._main_metric(config)
         if metric not in logs:
             raise ExperimentError(
                 f"official.metric_name is {metric!r}, which {self.experiment} does not evaluate; it has "
                 f"{', '.join(sorted(logs))}."
             )
-        return float(logs[metric])
+        return Evaluation(numbers(logs))
 
     @contextlib.contextmanager
     def _task(self, config: Any) -> Iterator[Any]:
@@ -256,6 +279,12 @@ def _logs(output: Mapping[str, Any], task: Any) -> dict[str, float]:
     rate = float(task.rate_loss.result())
     task.rate_loss.reset_state()
     return {"loss": loss, "task_loss": loss - rate, "rate_loss": rate, **logs}
+
+
+def _split_of(data: Any) -> str:
+    """Tells what an experiment's validation data is: TFDS's or files' test split, else for validation."""
+    named = getattr(data, "tfds_split", "") or Path(str(getattr(data, "input_path", ""))).name
+    return TEST if str(named).startswith("test") else VALIDATION
 
 
 def _features(task: Any, config: Any) -> Any:

@@ -30,6 +30,7 @@ class MarkovBert(OfficialTask):
     """
 
     deterministic: ClassVar[bool] = True
+    evaluated_on: ClassVar[str] = "test"
     base: ClassVar[Mapping[str, Any]] = {
         "task.model.num_classes": _SOURCES,
         "task.model.encoder.bert": {

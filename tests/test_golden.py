@@ -48,11 +48,12 @@ def test_a_result_and_its_trial_are_read_as_before(tmp_path):
     shutil.copytree(GOLDEN / "trial", folder)
     record = json.loads((folder / "result.json").read_text())
     (row,) = load_results(tmp_path).to_dict("records")
-    for name, value in record.items():
+    for name, value in record.items():  # written in schema 1
         if name in row and name not in ("overrides", "error"):
             assert row[name] == value, name
+    assert row["direction"] == "higher" and row["split"] == "test"
     with trial_model(folder) as (task, model):
-        assert task.evaluate(model) == record["metric"]
+        assert task.evaluate(model).values["accuracy"] == record["metric"]
 
 
 @pytest.mark.parametrize("sweep", sorted(packaged("sweeps")))

@@ -114,6 +114,9 @@ def main(debug: bool) -> None:
 @data_option
 @click.option("--dry-run", is_flag=True, help="Lists the trials and their identities; runs nothing.")
 @click.option("--retry-failed", is_flag=True, help="Also runs the trials that are recorded as failed.")
+@click.option(
+    "--retry-stale", is_flag=True, help="Also runs the trials whose algorithm's code has changed since."
+)
 def sweep(
     sweep: str,
     out: str | None,
@@ -123,6 +126,7 @@ def sweep(
     data_dir: str | None,
     dry_run: bool,
     retry_failed: bool,
+    retry_stale: bool,
 ) -> None:
     """Runs the trials of a sweep that have no result yet.
 
@@ -135,6 +139,7 @@ def sweep(
       lambdapress sweep my_sweep.gin --out results/my_sweep --gin 'sweep.seeds = [0]'
       lambdapress sweep mnist_notebook --data-dir ~/tensorflow_datasets --dry-run
     """
+    from ..execution.sweep import run_plan
     from ..plan.plan import plan
 
     planned = plan(sweep, bindings)
@@ -142,7 +147,16 @@ def sweep(
     if dry_run:
         _show_plan(planned, directory)
     else:
-        _run(planned, directory, executor, workers, data_dir, retry_failed)
+        frame = run_plan(
+            planned,
+            directory,
+            executor=executor,
+            workers=workers,
+            data_dir=data_dir,
+            retry_failed=retry_failed,
+            retry_stale=retry_stale,
+        )
+        _report(frame, directory)
 
 
 @main.command()
@@ -204,22 +218,12 @@ def _show_plan(planned: Plan, out: Path) -> None:
     click.echo(f"{len(trial_states)} trials, {left} to run, in {out}")
 
 
-def _run(
-    planned: Plan,
-    out: Path,
-    executor: str | None,
-    workers: int | None,
-    data_dir: str | None,
-    retry_failed: bool,
-) -> None:
-    from ..execution.sweep import run_plan
+def _report(frame: Any, out: Path) -> None:
+    """Shows a sweep's table, and writes it and the plot next to the results."""
     from ..report.plot import plot
     from ..report.tables import render
     from ..results.summary import summarise
 
-    frame = run_plan(
-        planned, out, executor=executor, workers=workers, data_dir=data_dir, retry_failed=retry_failed
-    )
     summary = summarise(frame)
     click.echo(render(summary, "terminal"))
     table_file = out / "results.csv"

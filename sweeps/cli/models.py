@@ -1,4 +1,4 @@
-"""Defines the commands for one model's file: compress, inspect, evaluate."""
+"""Defines the commands for model files: compress, inspect, evaluate, compare."""
 
 from __future__ import annotations
 
@@ -134,20 +134,79 @@ def inspect(path: str, as_csv: bool) -> None:
 
 
 @click.command()
-@click.argument("path", metavar="OUT.lpz", type=click.Path(dir_okay=False))
-@click.option("--task", required=True, help="Name of the task whose model this is.")
+@click.argument("path", metavar="OUT.lpz|DIR", type=click.Path(exists=True))
+@click.option("--task", help="For a file: name of the task whose model this is.")
+@click.option(
+    "--metric", metavar="NAME", help="For a folder: the metric to fill in [default: all of the tasks']."
+)
 @gin_option
 @data_option
-def evaluate(path: str, task: str, bindings: tuple[str, ...], data_dir: str | None) -> None:
-    """Evaluates the model in a compressed file on a task.
+def evaluate(
+    path: str, task: str | None, metric: str | None, bindings: tuple[str, ...], data_dir: str | None
+) -> None:
+    """Evaluates a compressed file on a task, or fills in what finished trials have not measured.
+
+    For a folder of trials nothing is trained: each model is read from its file and evaluated by its task as
+    it is now, on every split. Metrics and splits that its result lacks are added to it.
 
     \b
       lambdapress evaluate runs/digits/…/model.lpz --task digits
+      lambdapress evaluate runs/digits --metric top_5
     """
+    if Path(path).is_dir():
+        if task is not None or bindings:
+            raise ValueError("--task and --gin are for a file; trials know their task and its settings.")
+        _fill_in(path, metric, data_dir)
+        return
+    if task is None or metric is not None:
+        raise ValueError(
+            f"{path} is a file: --task names its task, and all metrics are shown without --metric."
+        )
     from ..model_files import evaluate_file
 
-    name, metric = evaluate_file(path, task, bindings, data_dir)
-    click.echo(f"{name} {metric:.4f}  ({Path(path).stat().st_size:,} bytes)")
+    for name, measured in evaluate_file(path, task, bindings, data_dir).items():
+        splits = sorted(measured["value"], key=lambda split: split != "test")
+        values = ", ".join(f"{measured['value'][split]:.4f} on {split}" for split in splits)
+        click.echo(f"{name} {values}")
+    click.echo(f"{Path(path).stat().st_size:,} bytes")
 
 
-COMMANDS: list[Any] = [compress, inspect, evaluate]
+def _fill_in(directory: str, metric: str | None, data_dir: str | None) -> None:
+    from rich.progress import track
+
+    from ..deployment.fill_in import fill_in, unfilled
+
+    done = 0
+    trials = unfilled(directory, metric)
+    for trial in track(trials, "Evaluating", disable=not sys.stderr.isatty(), transient=True):
+        done += fill_in(trial, metric, data_dir)
+    click.echo(f"completed {done} of {len(trials)} results; the others had nothing to add")
+
+
+@click.command()
+@click.argument("a", metavar="A", type=click.Path(exists=True))
+@click.argument("b", metavar="B", type=click.Path(exists=True))
+@click.option("--task", help="For .lpz files: name of the task whose models they are.")
+@click.option("--csv", "style", flag_value="csv", help="Comma-separated values: everything, a line a number.")
+@click.option("--json", "style", flag_value="json", help="Everything, as JSON.")
+@gin_option
+@data_option
+def compare(
+    a: str, b: str, task: str | None, style: str | None, bindings: tuple[str, ...], data_dir: str | None
+) -> None:
+    """Says what changed from model A to model B.
+
+    Per class, how the accuracy changed, with intervals; which test examples flipped; and per weight, bits,
+    zeros and the relative error. A and B are folders of finished trials, or .lpz files.
+
+    \b
+      lambdapress compare runs/digits/digits-none-… runs/digits/digits-epr-2-…
+      lambdapress compare a.lpz b.lpz --task digits --json
+    """
+    from ..model_pair import compare_models
+    from ..report.model_pair_text import render
+
+    click.echo(render(compare_models(a, b, task, bindings, data_dir), style or "terminal"), nl=False)
+
+
+COMMANDS: list[Any] = [compress, inspect, evaluate, compare]

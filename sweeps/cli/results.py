@@ -2,65 +2,101 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+
+from .options import metric_option, others_options
 
 
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--csv", "style", flag_value="csv", help="Comma-separated values, every column.")
 @click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
-@click.option("--published", "with_published", is_flag=True, help="Adds the published figures of the tasks.")
-def table(directory: str, style: str | None, with_published: bool) -> None:
+@click.option("--json", "style", flag_value="json", help="Curves in the form of CompressAI's evaluations.")
+@metric_option
+@others_options
+def table(
+    directory: str, style: str | None, metric: str | None, with_published: bool, against: tuple[str, ...]
+) -> None:
     """Shows the results below DIR as a table.
 
-    Means and 95% intervals over seeds; Pareto-optimal rows are marked.
+    Means and 95% intervals over seeds; Pareto-optimal rows are marked. They are chosen on the validation
+    split, where the task holds examples out, and reported on the test split.
 
     \b
       lambdapress table runs/digits
       lambdapress table runs/digits --csv > digits.csv
-      lambdapress table runs/lenets --published
+      lambdapress table runs/digits --metric nll
+      lambdapress table runs/lenets --published --against theirs.json
     """
     from ..report import tables
-    from ..results import published
-    from ..results.frames import load_results
+    from ..results import frames
+    from ..results.curve_files import curves_text
+    from ..results.published import beside
     from ..results.summary import summarise
 
-    summary = summarise(load_results(directory))
-    if with_published:
-        figures = published.load_published()
-        summary = published.beside(summary, figures)
-        if not (summary["source"] != "").any():
-            click.echo(
-                f"No figures are published for these tasks, only for {', '.join(figures['task'])}.", err=True
-            )
-    click.echo(tables.render(summary, style or "terminal"))
+    summary = summarise(frames.load_results(directory, metric))
+    if style == "json":
+        if with_published or against:
+            raise ValueError("--json has this sweep's curves alone: leave --published and --against out.")
+        click.echo(curves_text(summary))
+        return
+    others = _others(summary, with_published, against)
+    click.echo(tables.render(summary if others is None else beside(summary, others), style or "terminal"))
 
 
 @click.command()
 @click.argument("directory", metavar="DIR")
+@metric_option
+@others_options
 @click.option("--out", type=click.Path(file_okay=False), help="Where to write [default: DIR].")
-def plot(directory: str, out: str | None) -> None:
+def plot(
+    directory: str, metric: str | None, with_published: bool, against: tuple[str, ...], out: str | None
+) -> None:
     """Draws size against metric, as PNG and SVG.
 
     \b
       lambdapress plot runs/digits --out figures
+      lambdapress plot runs/lenets --published
     """
     from ..report import plot as pictures
-    from ..results.frames import load_results
+    from ..results import frames
+    from ..results.summary import summarise
 
-    for path in pictures.plot(load_results(directory), out or directory):
+    frame = frames.load_results(directory, metric)
+    others = _others(summarise(frame), with_published, against)
+    for path in pictures.plot(frame, out or directory, others):
         click.echo(path)
+
+
+def _others(summary: Any, with_published: bool, against: tuple[str, ...]) -> Any:
+    """Returns the figures of others that belong beside a summary, or None where none are asked for."""
+    import pandas as pd
+
+    from ..results import published
+    from ..results.curve_files import read_curves
+
+    parts = [read_curves(Path(path), summary) for path in against]
+    if with_published:
+        figures = published.load_published()
+        parts.append(published.of_same_metric(summary, figures))
+        if parts[-1].empty:
+            known = ", ".join(figures["task"].unique())
+            click.echo(f"No figures are published for these tasks, only for {known}.", err=True)
+    parts = [part for part in parts if not part.empty]
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 @click.command("compare-curves")
 @click.argument("directory", metavar="DIR")
 @click.option("--anchor", required=True, help="Name of the algorithm that the others are compared with.")
+@metric_option
 @click.option("--method", default="pchip", show_default=True, help="Interpolation: pchip or akima.")
 @click.option("--csv", "style", flag_value="csv", help="Comma-separated values, in full precision.")
 @click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
-def compare_curves(directory: str, anchor: str, method: str, style: str | None) -> None:
+def compare_curves(directory: str, anchor: str, metric: str | None, method: str, style: str | None) -> None:
     """Says how many bytes algorithms save at equal metric.
 
     BD-rate: the mean difference of size to the anchor over the metrics that both curves reach; −25% means a
@@ -74,7 +110,7 @@ def compare_curves(directory: str, anchor: str, method: str, style: str | None) 
     from ..results.comparison import compare
     from ..results.frames import load_results
 
-    compared = compare(load_results(directory), anchor, method)
+    compared = compare(load_results(directory, metric), anchor, method)
     click.echo(render(compared, style or "terminal"), nl=False)
     if compared["bd_rate"].isna().all():
         raise click.ClickException(f"No curve could be compared with {anchor!r}.")

@@ -19,7 +19,7 @@ from .trial_model import size_of, trial_model, zipped_size
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...framework import ExportFormat
+    from ...framework import ExportFormat, Task
 
 BATCHES = (1, 32)
 
@@ -49,7 +49,8 @@ def benchmark(
     Returns:
       A row for the container and one for each format and number of threads (1, and all), with columns
       `format`, `decode`, `threads`, `bytes`, `zipped_bytes`, `load_seconds`, `peak_bytes` (resident memory
-      beyond that of the process before it opened the file, at batch 1), `metric`, and for each batch size
+      beyond that of the process before it opened the file, at batch 1), `metric` (the task's main
+      one, on the reported split), and for each batch size
       `b1_first`, `b1_median`, `b1_p95` (seconds) and `b1_ratio` (median divided by that of plain weights
       in the same kind of file). A format that cannot hold the model has the reason as `error` and no numbers.
 
@@ -73,7 +74,7 @@ def benchmark(
                 "decode": "",
                 "bytes": size_of(container),
                 "zipped_bytes": zipped_size(container),
-                "metric": task.evaluate(model) if evaluate else None,
+                "metric": _metric(task, model) if evaluate else None,
             }
         )
         for form in all_measured() if formats is None else formats:
@@ -87,13 +88,19 @@ def benchmark(
                 continue
             row |= {"bytes": size_of(path), "zipped_bytes": zipped_size(path)}
             if evaluate:
-                row["metric"] = task.evaluate(Served(path, model))
+                row["metric"] = _metric(task, Served(path, model))
             for threads in dict.fromkeys((1, os.cpu_count() or 1)):
                 report(f"{form}, {threads} thread{'s' * (threads > 1)}")
                 measured = time_file(path, threads, seconds, form.name)
                 rows.append({**row, "threads": threads, **measured})
     frame = pd.DataFrame(rows)
     return _with_ratios(frame)
+
+
+def _metric(task: Task, model: Any) -> float:
+    from ...framework.task import main_value, reported_split
+
+    return main_value(task, task.evaluate(model, reported_split(task)))
 
 
 def time_file(path: Path, threads: int, seconds: float, form: str) -> dict[str, float]:

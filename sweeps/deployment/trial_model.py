@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def trial_model(
-    directory: PathLike, data_dir: PathLike | None = None
+    directory: PathLike, data_dir: PathLike | None = None, decode: str = "during"
 ) -> Iterator[tuple[Any, tf.keras.Model]]:
     """Yields a trial's task and its model, read from its file, while gin holds the trial's config.
 
     Args:
       directory: the trial's folder.
       data_dir: sets `TFDS_DATA_DIR` meanwhile.
+      decode: as in `framework.load`.
 
     Raises:
       FileNotFoundError: for a folder that lacks a file of a finished trial.
@@ -50,7 +51,7 @@ def trial_model(
         registries.load_all()
         load_config(read_file(directory / CONFIG))
         task = registries.tasks().build(result["task"])
-        yield task, load(directory / ARTEFACT, task.build_model(), decode="during")
+        yield task, load(directory / ARTEFACT, task.build_model(), decode=decode)
 
 
 def size_of(path: Path) -> int:

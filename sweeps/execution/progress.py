@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...framework.atomic import write_json
+from ..results.schema import main_value
 from ..trial.trial import PROGRESS, Trial
 
 WRITE_SECONDS = 0.25
@@ -89,7 +90,7 @@ def outcome(trial: Trial, result: Mapping[str, Any]) -> str:
 def size_line(result: Mapping[str, Any]) -> str:
     """Describes a successful result: `1,234 bytes  accuracy 0.9700  2.0 s`."""
     return (
-        f"{result['size_bytes']:,} bytes  {result['metric_name']} {result['metric']:.4f}  "
+        f"{result['size_bytes']:,} bytes  {result['metric_name']} {main_value(result):.4f}  "
         f"{result['train_seconds']:.1f} s"
     )
 

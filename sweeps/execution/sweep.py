@@ -12,11 +12,12 @@ from ..gin import registries
 from ..gin.bindings import ConfigError
 from ..plan.grid import Sweep
 from ..plan.plan import Plan, plan
+from ..results.provenance import changed
 from ..results.schema import RESULT, result_in
 from ..trial.trial import Trial
 from . import progress
 from .executor import executors, run_jobs
-from .job import Job
+from .job import Job, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ def run_sweep(
     gin: Sequence[str] = (),
     data_dir: str | Path | None = None,
     retry_failed: bool = False,
+    retry_stale: bool = False,
 ) -> pd.DataFrame:
     """Runs every trial of a sweep that has no result yet.
 
@@ -51,6 +53,7 @@ def run_sweep(
       gin: bindings that override the gin files, such as `"digits.epochs = 3"`.
       data_dir: sets `TFDS_DATA_DIR` for the run.
       retry_failed: whether trials recorded as failed are run again.
+      retry_stale: whether trials whose algorithm's code in this package has changed since are run again.
 
     Returns:
       One row for each trial of this sweep, as from `load_results`.
@@ -68,6 +71,7 @@ def run_sweep(
         workers=workers,
         data_dir=data_dir,
         retry_failed=retry_failed,
+        retry_stale=retry_stale,
     )
 
 
@@ -79,6 +83,7 @@ def run_plan(
     workers: int | None = None,
     data_dir: str | Path | None = None,
     retry_failed: bool = False,
+    retry_stale: bool = False,
 ) -> pd.DataFrame:
     """Runs a plan, with the arguments and errors of `run_sweep`."""
     from ..results.frames import load_results
@@ -88,7 +93,8 @@ def run_plan(
     out = Path(out) if out is not None else Path("runs") / planned.name
     out.mkdir(parents=True, exist_ok=True)
     directories = {out / trial.directory_name: trial for trial in planned.trials}
-    jobs = [job for folder, trial in directories.items() if (job := _job(trial, folder, retry_failed))]
+    found = (_job(trial, folder, retry_failed, retry_stale) for folder, trial in directories.items())
+    jobs = [job for job in found if job is not None]
     if not cls.in_this_process:
         _check_importable(job.trial for job in jobs)
     show = progress.Bars if sys.stdout.isatty() else progress.Lines
@@ -114,17 +120,22 @@ def _chosen(executor: str | None, workers: int | None) -> tuple[str, int | None]
 
 
 def states(planned: Plan, out: Path) -> Mapping[Trial, str]:
-    """Returns the state of each trial: `ok`, `failed` or `to run`."""
-    recorded = {trial: result_in(out / trial.directory_name) for trial in planned.trials}
-    return {trial: result["status"] if result else "to run" for trial, result in recorded.items()}
+    """Returns the state of each trial: `ok`, `stale` (ok, by older code), `failed` or `to run`."""
+    return {trial: _state(result_in(out / trial.directory_name)) for trial in planned.trials}
 
 
-def _job(trial: Trial, directory: Path, retry_failed: bool) -> Job | None:
-    """Returns the job for a trial, or None if it need not run."""
-    result = result_in(directory)
+def _state(result: Result | None) -> str:
     if result is None:
+        return "to run"
+    return "stale" if result["status"] == "ok" and changed(result["code"]) else result["status"]
+
+
+def _job(trial: Trial, directory: Path, retry_failed: bool, retry_stale: bool) -> Job | None:
+    """Returns the job for a trial, or None if it need not run."""
+    state = _state(result_in(directory))
+    if state == "to run":
         return Job(trial, directory)
-    if result["status"] == "failed" and retry_failed:
+    if state == "failed" and retry_failed or state == "stale" and retry_stale:
         return Job(trial, directory, stale=(directory / RESULT).read_text(encoding="utf-8"))
     return None
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import io
 import sys
-import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 
 from ...framework import registry
 from .registries import load_all
+from .source_hash import source_hash
 
 _imported: list[str] = []
 
@@ -79,13 +77,7 @@ def code_hash(module: str) -> str:
     source = Path(getattr(importlib.import_module(module), "__file__", None) or "")
     if source.suffix != ".py":
         raise ValueError(f"{module!r} has no source file, by which its trials could be told apart.")
-    files = sorted(source.parent.rglob("*.py")) if source.name == "__init__.py" else [source]
-    digest = hashlib.sha256()
-    for file in files:
-        for token in tokenize.tokenize(io.BytesIO(file.read_bytes()).readline):
-            if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING):
-                digest.update(f"{tokenize.tok_name[token.type]} {token.string}\0".encode())
-    return digest.hexdigest()
+    return source_hash(sorted(source.parent.rglob("*.py")) if source.name == "__init__.py" else [source])
 
 
 def check_code(planned: Mapping[str, str]) -> None:

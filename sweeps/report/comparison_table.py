@@ -13,7 +13,7 @@ import rich.table
 from . import units
 from .override_texts import settings
 
-_HEADERS = ("task", "algorithm", "BD-rate (%)", "BD-metric (points)", "over", "overlap (%)", "n")
+_HEADERS = ("task", "algorithm", "metric", "BD-rate (%)", "BD-metric", "over", "overlap (%)", "n")
 
 
 def render(compared: pd.DataFrame, style: str = "terminal", width: int = 120) -> str:
@@ -39,16 +39,19 @@ def render(compared: pd.DataFrame, style: str = "terminal", width: int = 120) ->
     anchor, method = compared["anchor"].iloc[0], compared["method"].iloc[0]
     notes = [
         f"Against {anchor}; {method} through the Pareto-optimal means. Negative rates are fewer bytes at "
-        f"equal {compared['metric_name'].iloc[0]}. ± half a 95% interval over n seeds, of three or more."
+        "equal metric. ± half a 95% interval over n seeds, of three or more."
     ]
+    for task, of_task in compared.groupby("task"):
+        chosen, split = of_task["chosen_on"].iloc[0], of_task["split"].iloc[0]
+        notes.append(f"{task}: points chosen on {chosen}, compared on {split}.")
     problems = zip(names, compared["task"], compared["problem"], strict=True)
     notes += [f"{task}, {name}: not compared: {problem}" for name, task, problem in problems if problem]
     if style == "markdown":
-        lines = [_HEADERS, [":--"] * 2 + ["--:"] * (len(_HEADERS) - 2), *rows]
+        lines = [_HEADERS, [":--"] * 3 + ["--:"] * (len(_HEADERS) - 3), *rows]
         return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *notes]) + "\n"
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for index, header in enumerate(_HEADERS):
-        table.add_column(header, justify="left" if index < 2 else "right", no_wrap=index >= 2)
+        table.add_column(header, justify="left" if index < 3 else "right", no_wrap=index >= 2)
     for row in rows:
         table.add_row(*row)
     console = rich.console.Console(width=width, _environ={})
@@ -59,12 +62,14 @@ def render(compared: pd.DataFrame, style: str = "terminal", width: int = 120) ->
 
 def _cells(row: Any, name: str) -> list[str]:
     known = not math.isnan(row["bd_rate"])
-    span = f"{units.percent(row['metric_low'])} to {units.percent(row['metric_high'])}" if known else ""
+    scale = units.metric_scale(row["unit"], [row["metric_low"]])
+    span = f"{scale.text(row['metric_low'])} to {scale.text(row['metric_high'])}" if known else ""
     return [
         str(row["task"]),
         name,
+        scale.header(row["metric_name"]),
         _signed(100 * row["bd_rate"], 100 * row["bd_rate_ci"], 1),
-        _signed(100 * row["bd_metric"], 100 * row["bd_metric_ci"], 2),
+        _signed(scale.factor * row["bd_metric"], scale.factor * row["bd_metric_ci"], scale.places),
         span,
         units.number(100 * row["overlap"], 0),
         str(row["n"]),

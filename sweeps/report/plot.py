@@ -1,10 +1,7 @@
 """Draws the trade-off: size on a log axis against the metric, one line for each algorithm.
 
-The metric's axis is spaced by the logarithm of the error, 1 − metric, and labelled with the metric. A
-researcher looks for small losses close to the baseline (98.9 or 98.6%), but a sweep's largest λ often
-breaks the model (10%). On a linear axis the broken models would make the small losses invisible, and a
-shorter axis would cut the broken models off. With equal steps for equal factors of error both are
-readable. Only the ends of intervals that are wider than the picture lie outside of it.
+`metric_axis.py` says how metrics are spaced. Only the ends of intervals that are wider than the picture lie
+outside of it.
 
 matplotlib is used without pyplot, so drawing needs no display and may run in any thread.
 """
@@ -14,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,15 +19,15 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from ..results.frames import uncompressed
+from ..results.published import of_same_metric
 from ..results.summary import summarise
 from . import units
+from .metric_axis import MetricAxis, log_ticks, view
 from .override_texts import settings
 
 # P. Tol's high-contrast and medium-contrast schemes: distinct for the colour-blind, and in grey.
@@ -46,12 +43,13 @@ _DEVICES = threading.Lock()  # matplotlib keeps the salt of its SVG identifiers 
 Curve = tuple[str, str]  # an algorithm and its overrides
 
 
-def plot(frame: pd.DataFrame, out_dir: str | os.PathLike) -> list[Path]:
+def plot(frame: pd.DataFrame, out_dir: str | os.PathLike, others: pd.DataFrame | None = None) -> list[Path]:
     """Writes `tradeoff.png` and `tradeoff.svg`, one panel for each task; equal frames give equal files.
 
     Args:
       frame: as from `results.load_results`.
       out_dir: the folder to write to; made if it does not exist.
+      others: figures of others, as `published.beside` takes them, drawn in grey.
 
     Returns:
       The paths of the two files.
@@ -59,7 +57,7 @@ def plot(frame: pd.DataFrame, out_dir: str | os.PathLike) -> list[Path]:
     Raises:
       ResultError: as `results.summarise` does.
     """
-    figure = draw(frame)
+    figure = draw(frame, others=others)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     png, svg = out_dir / f"{_NAME}.png", out_dir / f"{_NAME}.svg"
@@ -74,17 +72,23 @@ def plot(frame: pd.DataFrame, out_dir: str | os.PathLike) -> list[Path]:
     return [png, svg]
 
 
-def draw(frame: pd.DataFrame, axes: None | Axes | Iterable[Axes] = None) -> Figure:
+def draw(
+    frame: pd.DataFrame,
+    axes: None | Axes | Iterable[Axes] = None,
+    others: pd.DataFrame | None = None,
+) -> Figure:
     """Draws the trade-off of each task.
 
     A line goes through an algorithm's means over seeds in the order of λ, with 95% intervals in
     both directions where there are three seeds or more, and the range of two. Filled markers are
-    Pareto-optimal within the task, hollow ones are not; small dots are single trials. The uncompressed model
-    is a dashed line, because its size is far off the axis; the legend gives the size.
+    Pareto-optimal within the task (on the validation split, as in the table), hollow ones are not; small dots
+    are single trials. The uncompressed model is a dashed line, because its size is far off the axis; the
+    legend gives the size.
 
     Args:
       frame: as from `results.load_results`, or a selection of its rows.
       axes: one for each task, in the order of the tasks' names; by default those of a new figure.
+      others: figures of others, as `published.beside` takes them, drawn in grey.
 
     Returns:
       The figure. (A notebook shows it by itself after `%matplotlib inline`.)
@@ -120,7 +124,9 @@ def draw(frame: pd.DataFrame, axes: None | Axes | Iterable[Axes] = None) -> Figu
         if key:
             _shared_legend(figure, canvas, key, across)
     for task, panel in zip(tasks, panels, strict=False):
-        _panel(panel, summary[summary["task"] == task], frame[frame["task"] == task], styles, own_key)
+        of_task = summary[summary["task"] == task]
+        theirs = None if others is None else of_same_metric(of_task, others)
+        _panel(panel, of_task, frame[frame["task"] == task], theirs, styles, own_key)
     return figure
 
 
@@ -144,6 +150,7 @@ def _panel(
     axes: Axes,
     summary: pd.DataFrame,
     frame: pd.DataFrame,
+    others: pd.DataFrame | None,
     styles: dict[Curve, dict[str, Any]],
     key: list[Line2D],
 ) -> None:
@@ -160,38 +167,43 @@ def _panel(
         axes.text(0.5, 0.5, "no trial has finished", ha="center", transform=axes.transAxes, color=_GREY)
         return
 
-    metrics = np.concatenate([trials["metric"], baseline["metric"]])
-    floor = _smallest_error(metrics)
-    bottom, top = _view(np.maximum(1 - metrics, floor), _reach(curves, "metric", lambda m: 1 - m), 1.15)
-    sizes = trials["size_bytes"].to_numpy() if len(trials) else baseline["size_bytes"].to_numpy()
-    left, right = _view(sizes, _reach(curves, "size_bytes", lambda size: size), 1.15)
+    theirs = finished.iloc[:0] if others is None else others
+    metrics = np.concatenate([trials["metric"], baseline["metric"], theirs["metric"]])
+    vertical = MetricAxis.of(metrics, finished["direction"].iloc[0], finished["unit"].iloc[0])
+    best, worst = vertical.view(metrics, _reach(curves, "metric"))
+    shown = trials if len(trials) else baseline
+    sizes = np.concatenate([shown["size_bytes"], theirs["size_bytes"]])
+    left, right = view(sizes, _reach(curves, "size_bytes"))
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set_yscale("log" if vertical.log else "linear")
     axes.set_xlim(left, right)
-    axes.set_ylim(min(top, 1.2), bottom)  # upside down: the error falls upwards
+    axes.set_ylim(worst, best)  # upside down: the loss falls upwards
     for curve, style in styles.items():
         ours = curves[(curves["algorithm"] == curve[0]) & (curves["overrides"] == curve[1])]
         if ours.empty:
             continue
         dots = trials[(trials["algorithm"] == curve[0]) & (trials["overrides"] == curve[1])]
-        _curve(axes, ours.sort_values("lmbda"), dots, style, floor)
+        _curve(axes, ours.sort_values("lmbda"), dots, style, vertical)
+    key = [*_others(axes, theirs, vertical), *key]
     if not baseline.empty:
         mean = baseline["metric"].mean()
-        label = f"uncompressed: {units.percent(mean)}%, {units.size(baseline['size_bytes'].mean())}"
-        level = max(1 - mean, floor)
+        shown = vertical.scale.text(mean) + "%" * (vertical.scale.unit == "%")
+        label = f"uncompressed: {shown}, {units.size(baseline['size_bytes'].mean())}"
+        level = vertical.place(mean)
         key = [
-            axes.axhline(level, color=_DARK, linestyle=_REFERENCE, linewidth=1, zorder=1.5, label=label),
+            axes.axhline(
+                float(level), color=_DARK, linestyle=_REFERENCE, linewidth=1, zorder=1.5, label=label
+            ),
             *key,
         ]
     if key:
         axes.legend(handles=key, loc="lower right", fontsize=8.5, framealpha=0.9, edgecolor="none")
-    metric = _literal(str(summary["metric_name"].iloc[0]))
     axes.set_xlabel("compressed size", fontsize=10)
-    axes.set_ylabel(f"{metric} (%), log scale of the error", fontsize=10)
-    _ticks(axes.xaxis, left, right, 6, units.size)
-    _ticks(axes.yaxis, bottom, min(top, 1.0), 8, lambda error: f"{100 * (1 - error):.6g}")
-    if metrics.max() == 1:
-        _mark_perfect(axes, floor)
+    split = finished["split"].iloc[0]
+    name = f"{split} {finished['metric_name'].iloc[0]}".strip()
+    axes.set_ylabel(_literal(vertical.label(name)), fontsize=10)
+    log_ticks(axes.xaxis, left, right, 6, units.size)
+    vertical.set_ticks(axes.yaxis, best, worst)
     axes.grid(True, color="#E4E4E4", linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9, color=_GREY)
@@ -200,20 +212,22 @@ def _panel(
 
 
 def _curve(
-    axes: Axes, means: pd.DataFrame, trials: pd.DataFrame, style: dict[str, Any], floor: float
+    axes: Axes, means: pd.DataFrame, trials: pd.DataFrame, style: dict[str, Any], vertical: MetricAxis
 ) -> None:
     color = style["color"]
     x = means["size_bytes"].to_numpy()
     metric = means["metric"].to_numpy()
-    y = np.maximum(1 - metric, floor)
+    y = vertical.place(metric)
     # An interval may reach 0, which a log axis lacks; its bar then runs to the edge of the picture.
     smaller, larger = _bars(means, "size_bytes", x)
-    worse, better = _bars(means, "metric", metric)
     bars_x = [np.minimum(smaller, x * (1 - 1e-6)), larger]
-    bars_y = [np.minimum(better, y * (1 - 1e-6)), worse]  # the axis is of the error
+    below, above = _bars(means, "metric", metric)
+    ends = np.sort([vertical.loss(metric - below), vertical.loss(metric + above)], axis=0)
+    most = y * (1 - 1e-6) if vertical.log else np.inf
+    bars_y = [np.clip(y - ends[0], 0, most), np.maximum(ends[1] - y, 0)]
     axes.scatter(
         trials["size_bytes"],
-        np.maximum(1 - trials["metric"], floor),
+        vertical.place(trials["metric"].to_numpy()),
         s=9,
         color=color,
         alpha=0.5,
@@ -247,6 +261,29 @@ def _curve(
         )
 
 
+def _others(axes: Axes, others: pd.DataFrame, vertical: MetricAxis) -> list[Line2D]:
+    """Draws the figures of others in grey; returns their part of the panel's legend."""
+    key = []
+    marks = ("*", "p", "h", "8", "<", ">", "d", "X")
+    groups = others.groupby(["source", "algorithm"], sort=False) if len(others) else []
+    for i, ((source, algorithm), rows) in enumerate(groups):
+        rows = rows.sort_values("size_bytes")
+        grade = f" [{rows['grade'].iloc[0]}]" if rows["grade"].iloc[0] else ""
+        (line,) = axes.plot(
+            rows["size_bytes"],
+            vertical.place(rows["metric"].to_numpy()),
+            color=_GREY,
+            marker=marks[i % len(marks)],
+            markersize=7,
+            linewidth=0.8,
+            linestyle=":",
+            zorder=2.8,
+            label=_literal(f"{algorithm}, {source}{grade}"),
+        )
+        key.append(line)
+    return key
+
+
 def _bars(means: pd.DataFrame, name: str, centre: np.ndarray) -> list[np.ndarray]:
     """Returns how far bars reach below and above: an interval of three seeds or more, of two the range."""
     half = means[f"{name}_ci"].to_numpy()
@@ -264,7 +301,7 @@ def _key(summary: pd.DataFrame, styles: dict[Curve, dict[str, Any]]) -> list[Lin
         label = f"{style['label']}, λ = {' to '.join(ends)}"
         lines.append(Line2D([], [], markersize=6, linewidth=1.4, **{**style, "label": label}))
     looks = (
-        {"marker": "o", "markeredgecolor": _DARK, "markersize": 7, "label": "Pareto-optimal"},
+        {"marker": "o", "markeredgecolor": _DARK, "markersize": 7, "label": _optimal(summary)},
         {"marker": "o", "markerfacecolor": "white", "markersize": 5, "label": "dominated"},
         {
             "marker": ".",
@@ -275,6 +312,12 @@ def _key(summary: pd.DataFrame, styles: dict[Curve, dict[str, Any]]) -> list[Lin
     )
     marks = [Line2D([], [], linestyle="none", color=_GREY, **look) for look in looks]
     return lines + marks if lines else []
+
+
+def _optimal(summary: pd.DataFrame) -> str:
+    """Says what filled markers are, and on which split, if it is the same for all tasks."""
+    chosen = set(summary["chosen_on"])
+    return "Pareto-optimal" + (f" on {chosen.pop()}" if len(chosen) == 1 else "")
 
 
 def _shared_legend(figure: Figure, canvas: FigureCanvasAgg, key: list[Line2D], across: int) -> None:
@@ -301,51 +344,9 @@ def _shared_legend(figure: Figure, canvas: FigureCanvasAgg, key: list[Line2D], a
         legend.remove()
 
 
-def _smallest_error(metrics: np.ndarray) -> float:
-    """Returns the place of an error of 0, which a log axis lacks: half the smallest other error.
-
-    `_mark_perfect` labels it 100%.
-    """
-    errors = 1 - metrics[metrics < 1]
-    return float(errors.min() / 2) if len(errors) else 1e-4
-
-
-def _reach(curves: pd.DataFrame, name: str, transform: Callable[[Any], Any]) -> np.ndarray:
+def _reach(curves: pd.DataFrame, name: str) -> np.ndarray:
     half = curves[f"{name}_ci"].fillna(0)  # a range of two seeds is where trials are, which are in view
-    return transform(np.concatenate([curves[name] - half, curves[name] + half]))
-
-
-def _view(values: np.ndarray, reach: np.ndarray, margin: float) -> tuple[float, float]:
-    """Returns limits around all `values`, and around `reach` (intervals) up to a factor of 1.3 beyond."""
-    low, high = float(values.min()), float(values.max())
-    if len(reach):
-        low, high = min(low, max(reach.min(), low / 1.3)), max(high, min(reach.max(), high * 1.3))
-    return low / margin, high * margin
-
-
-def _ticks(axis: Axis, low: float, high: float, most: int, text: Callable[[float], str]) -> None:
-    """Sets at most `most` ticks at round numbers, on an axis of a few percent or of many decades."""
-    decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        ticks = np.outer(decades, steps).ravel()
-        ticks = ticks[(ticks >= low) & (ticks <= high)]
-        if len(ticks) <= most:
-            break
-    if len(ticks) < 3:
-        ticks = np.asarray(MaxNLocator(most - 2).tick_values(low, high))
-        ticks = ticks[(ticks >= low) & (ticks <= high)]
-    axis.set_major_locator(FixedLocator(list(ticks)))
-    axis.set_major_formatter(FixedFormatter([text(tick) for tick in ticks]))
-    axis.set_minor_locator(NullLocator())
-
-
-def _mark_perfect(axes: Axes, floor: float) -> None:
-    """Labels `floor` as a metric of 100%: it stands for an error of 0."""
-    ticks = np.asarray(axes.yaxis.get_majorticklocs())
-    texts = [text.get_text() for text in axes.yaxis.get_ticklabels()]
-    kept = [(tick, text) for tick, text in zip(ticks, texts, strict=True) if tick > 1.3 * floor]
-    axes.yaxis.set_major_locator(FixedLocator([floor, *(tick for tick, _ in kept)]))
-    axes.yaxis.set_major_formatter(FixedFormatter(["100", *(text for _, text in kept)]))
+    return np.concatenate([curves[name] - half, curves[name] + half])
 
 
 def _literal(text: str) -> str:

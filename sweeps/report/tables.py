@@ -14,13 +14,15 @@ import rich.measure
 import rich.table
 import rich.text
 
-from ..results.frames import BASELINE, uncompressed
-from ..results.significance import LEVEL
+from ..results.frames import BASELINE, VALIDATION, uncompressed
+from ..results.published import GRADES
+from ..results.summary import USEFUL
+from ..statistics.significance import LEVEL
 from . import units
 from .override_texts import settings
 
 STYLES = ("terminal", "csv", "markdown")
-STAR = "★"
+STAR, STALE = "★", "†"
 _IN_KILOBYTES = 10_000_000  # from this many bytes on, a table's sizes are in kB
 
 
@@ -71,18 +73,25 @@ class _Table:
 
 def _table(rows: pd.DataFrame) -> _Table:
     metric = rows["metric_name"].iloc[0]
+    scale = units.metric_scale(rows["unit"].iloc[0], rows["metric"])
     sources = list(rows["source"]) if "source" in rows else [""] * len(rows)
     ours = sources.count("")  # published rows follow them
     texts, common = settings(list(rows["overrides"][:ours]))
     in_kb = rows["size_bytes"].max() >= _IN_KILOBYTES
-    scale, unit, places = (1e-3, "kB", 1) if in_kb else (1, "bytes", 0)
+    per_unit, unit, places = (1e-3, "kB", 1) if in_kb else (1, "bytes", 0)
 
     columns = {
         "": [STAR if optimal else "" for optimal in rows["pareto"]],
-        "algorithm": list(rows["algorithm"]),
+        "algorithm": [
+            f"{name}{STALE}" if stale else name
+            for name, stale in zip(rows["algorithm"], rows["stale"], strict=True)
+        ],
     }
     if any(sources):
         columns["source"] = sources
+        grades = [_graded(*row) for row in zip(rows["grade"], rows["counts"], strict=True)]
+        if any(grades):
+            columns["grade"] = grades
     if any(texts):
         columns["settings"] = texts + [""] * (len(rows) - ours)
     names = len(columns)
@@ -90,41 +99,83 @@ def _table(rows: pd.DataFrame) -> _Table:
     columns["n"] = ["" if source else str(n) for n, source in zip(rows["n"], sources, strict=True)]
     if rows["n_failed"].any():
         columns["failed"] = [str(n) if n else "" for n in rows["n_failed"]]
-    columns[f"size ({unit})"] = _with_intervals(rows, "size_bytes", scale, places)
+    columns[f"size ({unit})"] = _with_intervals(rows, "size_bytes", per_unit, places)
     columns["ratio"] = _with_intervals(rows, "ratio", suffix="×")
-    columns[f"{metric} (%)"] = _with_intervals(rows, "metric", 100, 2, ranges=True)
+    columns[scale.header(metric)] = _with_intervals(rows, "metric", scale.factor, scale.places, ranges=True)
+    if (rows["chosen_on"] == VALIDATION).any():
+        columns[VALIDATION] = [scale.text(value) for value in rows["validation"]]
     if rows["metric_drop"].notna().any():
-        drops = rows["metric_drop"].where(~uncompressed(rows))
-        halves = rows["metric_drop_ci"].where(~uncompressed(rows))
-        columns["drop"] = _aligned(
-            [units.percent(drop).replace("-", "−") for drop in drops],
-            [
-                f"±{units.percent(half)}{'*' if p <= LEVEL else ' '}" if half == half else ""
-                for half, p in zip(halves, rows["metric_drop_p"], strict=True)
-            ],
-        )
+        columns[_worse(rows)] = _drops(rows, scale)
     if rows["p_dominated"].notna().any():
         columns["dom."] = [f"{p:.0%}" if p == p else "" for p in rows["p_dominated"]]
-    baselines = sorted({units.percent(b) for b in rows["baseline_metric"] if b == b})
-    if baselines:
-        listed = " or ".join(f"{b}%" for b in baselines)
-        same = ", by its settings" if len(baselines) > 1 else ""
-        remarks = [f"baseline {listed} {metric}{same} (drop: percentage points below it, paired by seed)"]
-    else:
-        remarks = [f"no baseline: no trial of {BASELINE!r} has finished"]
-    if any(sources):
-        remarks += [
-            "rows with a source are published: drop below their own baseline, no part in the Pareto front"
-        ]
     columns["train (s)"] = _aligned([units.seconds(value) for value in rows["train_seconds"]], [""])
     return _Table(
         title=str(rows["task"].iloc[0]),
-        remarks=[*remarks, *common],
+        remarks=[*_remarks(rows, scale), *common],
         headers=list(columns),
         names=names,
         rows=[list(row) for row in zip(*columns.values(), strict=True)],
         pareto=list(rows["pareto"]),
     )
+
+
+def _graded(grade: str, counts: str) -> str:
+    """Returns how sure a figure of others is, and what its size is of, unless that is the whole file."""
+    return f"{grade}, {counts}" if counts not in ("", "file") else grade
+
+
+def _worse(rows: pd.DataFrame) -> str:
+    """Names a change for the worse: a drop, or a rise where lower is better."""
+    return "rise" if rows["direction"].iloc[0] == "lower" else "drop"
+
+
+def _drops(rows: pd.DataFrame, scale: units.Scale) -> list[str]:
+    drops = rows["metric_drop"].where(~uncompressed(rows))
+    halves = rows["metric_drop_ci"].where(~uncompressed(rows))
+    return _aligned(
+        [scale.text(drop).replace("-", "−") for drop in drops],
+        [
+            f"±{scale.text(half)}{'*' if p <= LEVEL else ' '}" if half == half else ""
+            for half, p in zip(halves, rows["metric_drop_p"], strict=True)
+        ],
+    )
+
+
+def _remarks(rows: pd.DataFrame, scale: units.Scale) -> list[str]:
+    """Returns the lines above a table: baseline, splits, and what keeps rows from being comparable."""
+    metric, worse = rows["metric_name"].iloc[0], _worse(rows)
+    baselines = sorted({scale.text(b) for b in rows["baseline_metric"] if b == b})
+    if baselines:
+        listed = " or ".join(f"{b}%" if scale.unit == "%" else b for b in baselines)
+        same = ", by its settings" if len(baselines) > 1 else ""
+        beyond = "percentage points below" if scale.unit == "%" and worse == "drop" else "beyond"
+        if worse == "drop" and scale.unit != "%":
+            beyond = "below"
+        remarks = [f"baseline {listed} {metric}{same} ({worse}: {beyond} it, paired by seed)"]
+    else:
+        remarks = [f"no baseline: no trial of {BASELINE!r} has finished"]
+    ours = rows[rows["n"] > 0]
+    if len(ours):
+        chosen, split = ours["chosen_on"].iloc[0], ours["split"].iloc[0]
+        held_out = "" if chosen == VALIDATION != split else ", the same split: nothing else was held out"
+        remarks.append(f"{STAR} chosen on {chosen}, {metric} reported on {split}{held_out}")
+    if "source" in rows and (rows["source"] != "").any():
+        remarks += [
+            f"rows with a source are others': {worse} from their own baseline, no part in the Pareto front"
+        ]
+    if "grade" in rows and (rows["grade"] != "").any():
+        remarks += [f"grade: {', '.join(f'{grade} {meaning}' for grade, meaning in GRADES.items())}"]
+    if ours["stale"].any():
+        total = int(ours["stale"].sum())
+        remarks.append(
+            f"{STALE} older code of the algorithm ({total} trials); sweep --retry-stale runs it anew"
+        )
+    if (ours["codes"] > 1).any():
+        remarks.append("some rows average trials of different code of the algorithm")
+    machines = {machine for machines in ours["machines"] for machine in machines.split("; ") if machine}
+    if len(machines) > 1:
+        remarks.append(f"seconds are of {len(machines)} different machines: {'; '.join(sorted(machines))}")
+    return remarks
 
 
 def _with_intervals(
@@ -161,17 +212,19 @@ def _hypervolumes(summary: pd.DataFrame) -> dict[str, str]:
     The baseline is left out, because its size is about the reference size.
     """
     compressed = summary[(summary["n"] > 0) & ~uncompressed(summary)]
-    compressed = compressed.drop_duplicates(["task", "algorithm"]).sort_values("hypervolume", ascending=False)
-    return {
-        str(task): ", ".join(
-            f"{name} {area:.3f}" for name, area in zip(rows["algorithm"], rows["hypervolume"], strict=True)
-        )
-        for task, rows in compressed.groupby("task")
-    }
+    compressed = compressed.drop_duplicates(["task", "algorithm"]).dropna(subset=["hypervolume"])
+    texts = {}
+    for task, rows in compressed.sort_values("hypervolume", ascending=False).groupby("task"):
+        scale = units.metric_scale(rows["unit"].iloc[0], rows["metric"])
+        reference = scale.text(rows["hypervolume_reference"].iloc[0]) + "%" * (scale.unit == "%")
+        areas = zip(rows["algorithm"], rows["hypervolume"], strict=True)
+        texts[str(task)] = f"{', '.join(f'{name} {area:.3f}' for name, area in areas)} (from {reference} on)"
+    return texts
 
 
 _HYPERVOLUME = (
-    "Hypervolume (metric × decades of size, against metric 0 at the float32 size; larger is better)"
+    "Hypervolume (metric × decades of size below the float32 size; larger is better)",
+    f"of models that keep {USEFUL:.0%} of what the baseline gains over a constant answer",
 )
 _MARKS = (
     f"{STAR} Pareto-optimal within its task. ± half a 95% interval over n seeds; of two, the metric's range."
@@ -233,7 +286,7 @@ def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: boo
         say(note)
     areas = _hypervolumes(summary)
     if areas:
-        say(f"\n{_HYPERVOLUME}")
+        say("\n" + ",\n".join(_HYPERVOLUME) + ":")
     for task, text in areas.items():
         say(f"  {task}: {text}")
     failures = _failures(summary)
@@ -266,7 +319,7 @@ def _markdown_notes(summary: pd.DataFrame) -> str:
     blocks = [" ".join(_notes(summary))]
     if areas:
         lines = _escape([f"{task}: {text}" for task, text in areas.items()])
-        blocks.append("\n".join([f"{_HYPERVOLUME}:\n", *(f"- {line}" for line in lines)]))
+        blocks.append("\n".join([f"{', '.join(_HYPERVOLUME)}:\n", *(f"- {line}" for line in lines)]))
     if failures:
         blocks.append(
             "\n".join([f"Failed trials: {len(failures)}\n", *(f"- {x}" for x in _escape(failures))])

@@ -6,6 +6,8 @@ A kilobyte is 1,000 bytes. An unknown number (NaN) becomes an empty text.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import NamedTuple
 
 
 def decimals(value: float, digits: int = 3) -> int:
@@ -25,6 +27,29 @@ def number(value: float, places: int) -> str:
 def percent(fraction: float) -> str:
     """Formats a fraction in percent, with two decimals and no percent sign: 0.98712 is `98.71`."""
     return number(100 * fraction, 2)
+
+
+class Scale(NamedTuple):
+    """Shows the values of a metric: times `factor`, with `places` decimals, under a header."""
+
+    factor: float
+    places: int
+    unit: str
+
+    def text(self, value: float) -> str:
+        """Formats a value without its unit: 0.98712 of a fraction is `98.71`; NaN is empty."""
+        return number(self.factor * value, self.places)
+
+    def header(self, name: str) -> str:
+        """Returns the header of a column: `accuracy (%)`, `nll (nat)`, `perplexity`."""
+        return f"{name} ({self.unit})" if self.unit else name
+
+
+def metric_scale(unit: str, values: Iterable[float]) -> Scale:
+    """Returns how to show a metric: fractions (`%`) in percent with two decimals, others with four digits."""
+    if unit == "%":
+        return Scale(100, 2, unit)
+    return Scale(1, max((decimals(value, 4) for value in values), default=2), unit)
 
 
 def ratio_decimals(value: float) -> int:

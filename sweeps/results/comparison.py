@@ -11,18 +11,23 @@ import numpy as np
 import pandas as pd
 
 from ...framework.messages import alternatives
-from .curves import METHODS, CurveError, Delta, bd_delta
-from .frames import OVERRIDE, uncompressed
-from .intervals import FEWEST, bootstrap_half_width
+from ..statistics.curves import METHODS, CurveError, Delta, bd_delta
+from ..statistics.intervals import FEWEST, bootstrap_half_width
+from ..statistics.pareto import pareto_mask
+from .frames import OVERRIDE, VALIDATION, uncompressed
 from .schema import ResultError
+
+_VALUES = ("size_bytes", "metric", "chosen")
 
 
 def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataFrame:
     """Compares each algorithm's trade-off curve with that of an anchor, task by task.
 
-    A curve goes through the means over seeds of each λ; Bjøntegaard's deltas are of its Pareto-optimal
-    points (see `curves.py`). Curves under other settings (a grid's overrides) are compared with the anchor's
-    under the same settings or, where a grid sets only what other algorithms take, with its only curve.
+    A curve goes through the means over seeds of each λ. Its points are those that are Pareto-optimal on the
+    validation split, where all trials have one, and else on the reported split; their reported metrics are
+    compared by Bjøntegaard's deltas (see `curves.py`, which leaves out what is not optimal there). Curves
+    under other settings (a grid's overrides) are compared with the anchor's under the same settings or, where
+    a grid sets only what other algorithms take, with its only curve.
 
     Args:
       frame: as from `load_results`, or a selection of its rows.
@@ -31,8 +36,9 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
 
     Returns:
       One row for each other curve, with the columns `task`, `algorithm`, `overrides`, `anchor`, `method`,
-      `metric_name`; `bd_rate` (a fraction: −0.25 is a quarter fewer bytes) and `bd_metric`, each with half
-      its 95% interval as `…_ci`; `metric_low` and `metric_high`, over which the rate is a mean, and
+      `metric_name`, `direction`, `unit`, `split`, `chosen_on`; `bd_rate` (a fraction: −0.25 is a quarter
+      fewer bytes) and `bd_metric` (in the metric's unit; where lower is better, below 0 is better), each with
+      half its 95% interval as `…_ci`; `metric_low` and `metric_high`, over which the rate is a mean, and
       `overlap`, their share of what either curve covers; `n`, the seeds that both have. The intervals are
       bootstrapped over these seeds (`intervals.bootstrap_half_width`) and NaN for fewer than three. Where
       two curves cannot be compared, the numbers are NaN and `problem` says why; otherwise it is empty.
@@ -61,9 +67,13 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
             "method": method,
         }
         row |= {name: curve[name].iloc[0] for name in curve.columns if name.startswith(OVERRIDE)}
-        row["metric_name"] = curve["metric_name"].iloc[0]
+        row |= {name: curve[name].iloc[0] for name in ("metric_name", "direction", "unit", "split")}
+        held_out = done.loc[done["task"] == task, "validation"].notna().all()
+        row["chosen_on"] = VALIDATION if held_out else row["split"]
         of_task = done[(done["task"] == task) & (done["algorithm"] == anchor)]
-        rows.append({**row, **_compared(_of_settings(of_task, str(overrides)), curve, method)})
+        anchors = _of_settings(of_task, str(overrides))
+        bd = functools.partial(bd_delta, method=method, lower_is_better=row["direction"] == "lower")
+        rows.append({**row, **_compared(_points(anchors, held_out), _points(curve, held_out), bd)})
     return pd.DataFrame(rows)
 
 
@@ -72,14 +82,21 @@ def _of_settings(anchors: pd.DataFrame, overrides: str) -> pd.DataFrame:
     return anchors if same.empty and anchors["overrides"].nunique() == 1 else same
 
 
-def _compared(anchor: pd.DataFrame, curve: pd.DataFrame, method: str) -> dict[str, Any]:
+def _points(trials: pd.DataFrame, held_out: bool) -> pd.DataFrame:
+    """Returns λ, seeds and `_VALUES`; of the metric on which points are chosen, larger is better."""
+    sign = np.where(trials["direction"] == "lower", -1.0, 1.0)
+    chosen = sign * trials["validation" if held_out else "metric"]
+    return trials[["lmbda", "seed", "size_bytes", "metric"]].assign(chosen=chosen)
+
+
+def _compared(anchor: pd.DataFrame, curve: pd.DataFrame, bd: Callable[..., Delta]) -> dict[str, Any]:
     unknown = dict.fromkeys(("bd_rate", "bd_metric", "metric_low", "metric_high", "overlap"), math.nan)
     seeds = sorted(set(anchor["seed"]) & set(curve["seed"]))
     row = {**unknown, "bd_rate_ci": math.nan, "bd_metric_ci": math.nan, "n": len(seeds), "problem": ""}
     if anchor.empty:
         return {**row, "problem": "the anchor has no curve under these settings"}
     try:
-        delta = bd_delta(_means(anchor), _means(curve), method)
+        delta = bd(_means(anchor), _means(curve))
     except CurveError as error:
         return {**row, "problem": str(error)}
     row |= {"bd_rate": delta.rate, "bd_metric": delta.metric}
@@ -91,7 +108,7 @@ def _compared(anchor: pd.DataFrame, curve: pd.DataFrame, method: str) -> dict[st
     @functools.cache
     def of_sample(sample: tuple[int, ...]) -> Delta | None:
         try:
-            return bd_delta(_sampled(by_seed[0], sample), _sampled(by_seed[1], sample), method)
+            return bd(_sampled(by_seed[0], sample), _sampled(by_seed[1], sample))
         except CurveError:
             return None
 
@@ -104,22 +121,29 @@ def _compared(anchor: pd.DataFrame, curve: pd.DataFrame, method: str) -> dict[st
 
 
 def _means(curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean size and metric at each λ."""
-    means = curve.groupby("lmbda")[["size_bytes", "metric"]].mean()
-    return means["size_bytes"].to_numpy(), means["metric"].to_numpy()
+    """Returns the mean size and metric at each λ whose point is chosen."""
+    means = curve.groupby("lmbda")[list(_VALUES)].mean()
+    return _chosen(*means.to_numpy(np.float64).T)
 
 
 def _by_seed(curve: pd.DataFrame, seeds: Sequence[int]) -> np.ndarray:
-    """Returns sizes and metrics by λ and seed, float64 `[2, λ, seed]`; NaN where a trial is missing."""
-    tables = (curve.pivot(index="lmbda", columns="seed", values=name) for name in ("size_bytes", "metric"))
+    """Returns `_VALUES` by λ and seed, float64 `[3, λ, seed]`; NaN where a trial is missing."""
+    tables = (curve.pivot(index="lmbda", columns="seed", values=name) for name in _VALUES)
     return np.stack([table.reindex(columns=list(seeds)).to_numpy(np.float64) for table in tables])
 
 
 def _sampled(values: np.ndarray, sample: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean size and metric at each λ over a sample of seeds; a λ without any is left out."""
+    """Returns the mean size and metric of the chosen points over a sample of seeds.
+
+    A λ without any trial is left out.
+    """
     drawn = values[:, :, list(sample)]
     known = np.isfinite(drawn[0])
     some = known.any(axis=1)
     totals = np.where(known, drawn, 0.0).sum(axis=2)[:, some]
-    sizes, metrics = totals / known.sum(axis=1)[some]
-    return sizes, metrics
+    return _chosen(*(totals / known.sum(axis=1)[some]))
+
+
+def _chosen(sizes: np.ndarray, metrics: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    optimal = pareto_mask(sizes, chosen)
+    return sizes[optimal], metrics[optimal]

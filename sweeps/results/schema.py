@@ -1,6 +1,7 @@
 """Defines the fields of a trial's `result.json`, and checks every file against them.
 
-A file that no trial can have written is an error that names it, so that no row goes missing silently.
+A file that no trial can have written is an error that names it, so that no row goes missing silently. Fields
+that are not defined here are kept as they are. Results of schema 1 are read as if written in schema 2.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from ...framework.errors import LambdapressError
 
 RESULT = "result.json"
 """Name of the file in a trial's directory."""
-SCHEMA = 1
-MAX_FILE_BYTES = 1_000_000
+SCHEMA = 2
+MAX_FILE_BYTES = 4_000_000
+
+Check = tuple[Callable[[Any], bool], str]
+"""A test of a field's value, and how errors word it."""
 
 
 class ResultError(LambdapressError, ValueError):
@@ -31,7 +35,11 @@ def _is_name(value: Any) -> bool:
 def _is_number(value: Any, low: float = 0.0, high: float = math.inf) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return low <= value <= high and abs(value) < 2**63
+    return low <= value <= high and abs(value) < 2**63  # which NaN and infinities are not
+
+
+def _is_value(value: Any) -> bool:
+    return _is_number(value, -math.inf)
 
 
 def _is_count(value: Any, low: int = 0) -> bool:
@@ -47,41 +55,74 @@ def _is_plain(value: Any, depth: int = 20) -> bool:
 
 
 def _is_overrides(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_name, value)) and _is_plain(value)
+    return _is_map(value, _is_plain)
 
 
-def _is_versions(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_name, value)) and all(map(_is_name, value.values()))
+def _is_map(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(map(_is_name, value)) and all(map(holds, value.values()))
 
 
-# The check of each field, and its wording in errors. `_MEASURED` may be null where the trial failed.
-_ALWAYS: dict[str, tuple[Callable[[Any], bool], str]] = {
+def _is_metric(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("direction") in ("higher", "lower")
+        and isinstance(value.get("unit"), str)
+        and (value["unit"] == "" or _is_name(value["unit"]))
+        and _is_map(value.get("value"), _is_value)
+        and bool(value["value"])
+        and _is_map(value.get("constant", {}), _is_value)
+    )
+
+
+_NUMBER: Check = (_is_number, "a finite number of at least 0")
+_STRINGS: Check = (lambda value: _is_map(value, _is_name), "an object of strings")
+
+
+def _or_null(check: Check) -> Check:
+    holds, wanted = check
+    return lambda value: value is None or holds(value), f"{wanted}, or null"
+
+
+_ALWAYS: dict[str, Check] = {
     "identity": (_is_name, "a name"),
     "task": (_is_name, "a name"),
     "algorithm": (_is_name, "a name"),
-    "lmbda": (_is_number, "a finite number of at least 0"),
+    "lmbda": _NUMBER,
     "seed": (_is_count, "an integer of at least 0"),
     "status": (lambda value: value in ("ok", "failed"), "'ok' or 'failed'"),
     "overrides": (_is_overrides, "an object of gin parameters"),
-    "versions": (_is_versions, "an object of strings"),
+    "versions": _STRINGS,
+    "environment": (lambda value: _is_map(value, lambda v: _is_name(v) or _is_count(v)), "an object"),
+    "code": _STRINGS,
     "attempts": (lambda value: _is_count(value, 1), "an integer of at least 1"),
 }
-_MEASURED: dict[str, tuple[Callable[[Any], bool], str]] = {
+# May be null where the trial failed.
+_COUNT: Check = (lambda value: _is_count(value, 1), "an integer of at least 1")
+_MEASURED: dict[str, Check] = {
     "metric_name": (_is_name, "a name"),
-    "metric": (lambda value: _is_number(value, high=1), "a number in [0, 1]"),
-    "metric_compressible": (lambda value: _is_number(value, high=1), "a number in [0, 1]"),
-    "size_bytes": (lambda value: _is_count(value, 1), "an integer of at least 1"),
-    "float_bytes": (lambda value: _is_count(value, 1), "an integer of at least 1"),
-    "ratio": (_is_number, "a finite number of at least 0"),
-    "estimated_bytes": (lambda value: value is None or _is_number(value), "a number of at least 0, or null"),
-    "num_params": (lambda value: _is_count(value, 1), "an integer of at least 1"),
-    "train_seconds": (_is_number, "a finite number of at least 0"),
-    "compress_seconds": (_is_number, "a finite number of at least 0"),
-    "evaluate_seconds": (_is_number, "a finite number of at least 0"),
+    "metrics": (lambda value: _is_map(value, _is_metric), "an object of metrics"),
+    "metric_compressible": (_is_value, "a finite number"),
+    "size_bytes": _COUNT,
+    "coded_bytes": _or_null((_is_count, "an integer of at least 0")),
+    "float_bytes": _COUNT,
+    "ratio": _NUMBER,
+    "estimated_bytes": _or_null(_NUMBER),
+    "bits_per_weight": _or_null(_NUMBER),
+    "num_params": _COUNT,
+    "nonzeros": _or_null((_is_count, "an integer of at least 0")),
+    "multiply_adds": _or_null((_is_count, "an integer of at least 0")),
+    "weight_bytes": _or_null((lambda value: _is_map(value, _is_count), "an object of integers")),
+    "train_seconds": _NUMBER,
+    "compress_seconds": _NUMBER,
+    "evaluate_seconds": _NUMBER,
 }
-_FIELDS = ["schema", *_ALWAYS, "error", *_MEASURED]
-MEASURED = tuple(name for name in _MEASURED if name != "metric_name")
+FIELDS = ("schema", *_ALWAYS, "error", *_MEASURED)
+MEASURED = tuple(name for name in _MEASURED if name not in ("metric_name", "metrics", "weight_bytes"))
 """Names of the measured numbers, which are null where a failed trial did not get so far."""
+
+_NEW = ("environment", "code", "metrics", "coded_bytes", "bits_per_weight", "nonzeros", "multiply_adds")
+_SCHEMA_1 = {name for name in FIELDS if name not in (*_NEW, "weight_bytes")} | {"metric"}
+_UNKNOWN_CODE = {"unknown": "schema 1"}  # no file of today's code: such a result counts as stale
 
 
 def _refuse_constant(literal: str) -> Any:
@@ -95,7 +136,12 @@ def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def _parse(path: Path) -> Any:
+def parse_json(path: Path, advice: str = "Remove it, and the sweep will run that trial again.") -> Any:
+    """Returns the content of a JSON file of strangers.
+
+    Raises:
+      ResultError: for a file that is no JSON, is larger than `MAX_FILE_BYTES`, or is no regular file.
+    """
     try:
         if not path.is_file():
             raise ResultError(f"{path} is not a regular file.")
@@ -109,49 +155,74 @@ def _parse(path: Path) -> Any:
     except ResultError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(
-            f"{path} cannot be read as JSON ({error}). Remove it, and the sweep will run that trial again."
-        ) from error
+        raise ResultError(f"{path} cannot be read as JSON ({error}). {advice}") from error
 
 
 def read_result(path: str | os.PathLike) -> dict[str, Any]:
     """Reads one `result.json` and checks its content.
 
+    Returns:
+      Its fields, of schema 2; those that a file of schema 1 lacks are null or empty.
+
     Raises:
-      ResultError: if it is not what a trial of this schema writes; names the file and the field.
+      ResultError: if it is not what a trial writes; names the file and the field.
     """
     path = Path(path)
-    record = _parse(path)
+    record = parse_json(path)
     if not isinstance(record, dict):
         raise ResultError(f"{path} must hold a JSON object, got {type(record).__name__}.")
     schema = record.get("schema")
-    if type(schema) is not int or schema != SCHEMA:
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise ResultError(
-            f"{path} has schema {_shown(schema)}, this version of lambdapress reads schema {SCHEMA}. "
+            f"{path} has schema {_shown(schema)}, this version of lambdapress reads schemas 1 to {SCHEMA}. "
             "Read it with the version that wrote it, or run the trial again."
         )
-    missing = [name for name in _FIELDS if name not in record]
-    unknown = [name for name in record if name not in _FIELDS]
-    if missing or unknown:
-        parts = [f"lacks {missing}"] * bool(missing) + [f"has unknown {_shown(unknown)}"] * bool(unknown)
-        raise ResultError(f"{path} is no result of schema {SCHEMA}: it {' and '.join(parts)}.")
+    missing = [name for name in (_SCHEMA_1 if schema == 1 else FIELDS) if name not in record]
+    if missing:
+        raise ResultError(f"{path} is no result of schema {schema}: it lacks {sorted(missing)}.")
+    if schema == 1:
+        record = _of_schema_1(record, path)
+    _check(record, path)
+    return record
+
+
+def _of_schema_1(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Returns a result in today's form: its one metric was a fraction of the test split, higher better."""
+    metric = record["metric"]
+    if not (metric is None and record["status"] == "failed" or _is_number(metric, high=1)):
+        raise ResultError(f"{path}: 'metric' must be a number in [0, 1], got {_shown(metric)}.")
+    metrics = None
+    if metric is not None:
+        metrics = {
+            str(record["metric_name"]): {"direction": "higher", "unit": "%", "value": {"test": metric}}
+        }
+    unknown = dict.fromkeys(("coded_bytes", "bits_per_weight", "nonzeros", "multiply_adds", "weight_bytes"))
+    kept = {name: value for name, value in record.items() if name != "metric"}
+    return {**kept, "schema": SCHEMA, "metrics": metrics, "environment": {}, "code": _UNKNOWN_CODE, **unknown}
+
+
+def _check(record: Mapping[str, Any], path: Path) -> None:
     failed = record["status"] == "failed"
     for name, (holds, wanted) in {**_ALWAYS, **_MEASURED}.items():
         value = record[name]
         if not holds(value) and not (failed and name in _MEASURED and value is None):
             raise ResultError(f"{path}: {name!r} must be {wanted}, got {_shown(value)}.")
     error = record["error"]
-    if failed and not (isinstance(error, str) and error.strip()):
-        raise ResultError(f"{path}: 'error' of a failed trial must be its traceback, got {_shown(error)}.")
-    if not failed:
-        if error is not None:
-            raise ResultError(f"{path}: 'error' must be null where 'status' is 'ok', got {_shown(error)}.")
-        ratio = record["float_bytes"] / record["size_bytes"]
-        if not math.isclose(record["ratio"], ratio, rel_tol=1e-3):
+    if failed:
+        if not (isinstance(error, str) and error.strip()):
             raise ResultError(
-                f"{path}: 'ratio' is {record['ratio']}, but float_bytes / size_bytes is {ratio:.6g}."
+                f"{path}: 'error' of a failed trial must be its traceback, got {_shown(error)}."
             )
-    return record
+        return
+    if error is not None:
+        raise ResultError(f"{path}: 'error' must be null where 'status' is 'ok', got {_shown(error)}.")
+    if record["metric_name"] not in record["metrics"]:
+        raise ResultError(f"{path}: 'metrics' lacks the main metric, {record['metric_name']!r}.")
+    ratio = record["float_bytes"] / record["size_bytes"]
+    if not math.isclose(record["ratio"], ratio, rel_tol=1e-3):
+        raise ResultError(
+            f"{path}: 'ratio' is {record['ratio']}, but float_bytes / size_bytes is {ratio:.6g}."
+        )
 
 
 def result_in(directory: Path) -> dict[str, Any] | None:
@@ -162,6 +233,12 @@ def result_in(directory: Path) -> dict[str, Any] | None:
     """
     path = directory / RESULT
     return read_result(path) if path.exists() else None
+
+
+def main_value(record: Mapping[str, Any]) -> float:
+    """Returns the main metric of a result that is ok: on the test split, or the only one that it has."""
+    values = record["metrics"][record["metric_name"]]["value"]
+    return values.get("test", next(iter(values.values())))
 
 
 def _shown(value: Any) -> str:

@@ -9,14 +9,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import pareto
-from .frames import OVERRIDE, error_line, uncompressed
-from .intervals import half_width, paired
+from ..statistics import pareto
+from ..statistics.intervals import half_width, paired
+from ..statistics.significance import dominated_probability, holm, p_value
+from .frames import ENVIRONMENT, OVERRIDE, TEST, VALIDATION, error_line, uncompressed
 from .schema import ResultError
-from .significance import dominated_probability, holm, p_value
 
-AVERAGED = ("size_bytes", "ratio", "metric", "train_seconds")
+AVERAGED = ("size_bytes", "ratio", "metric", "validation", "train_seconds")
 """Columns of which a summary holds the mean over seeds, half its 95% interval (`…_ci`) and the range."""
+MEANS = (
+    "estimated_bytes",
+    "float_bytes",
+    "coded_bytes",
+    "bits_per_weight",
+    "nonzeros",
+    "num_params",
+    "multiply_adds",
+)
+"""Columns of which a summary holds the mean alone."""
+USEFUL = 0.9
+"""A model is useful if it has kept this share of what the baseline gains over the best constant answer."""
+_MACHINE = ("host", "processor", "gpu", "threads")
 _GROUP = ["task", "algorithm", "overrides", "lmbda"]
 
 
@@ -29,23 +42,32 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
       A frame ordered by task, algorithm (the baseline first), overrides and λ. Its columns:
 
-      - `task`, `algorithm`, `overrides`, `gin:…`, `lmbda`, `metric_name`: the group.
+      - `task`, `algorithm`, `overrides`, `gin:…`, `lmbda`: the group; `metric_name`, `direction`, `unit`,
+        `split`: of the metric that counts.
       - `n`, `n_failed`: numbers of trials that succeeded and that failed. A group with n = 0 stays.
-      - `size_bytes`, `ratio`, `metric`, `train_seconds` (seconds): means over the n trials, with `…_ci` half
-        the 95% interval of Student's t (NaN for n < 3), and `…_low` and `…_high` the range.
-      - `estimated_bytes`, `float_bytes`: means.
+      - `size_bytes`, `ratio`, `metric`, `validation`, `train_seconds` (seconds): means over the n trials,
+        with `…_ci` half the 95% interval of Student's t (NaN for n < 3), and `…_low` and `…_high` the range.
+      - `MEANS`: means over the n trials.
       - `baseline_metric`: mean metric of the task's trials of `none` under the same settings: what the row's
         overrides set for them (NaN without any such trial).
-      - `metric_drop`: how far the metric is below the baseline's, over the seeds that both have (over all
-        seeds where they share none), with `metric_drop_ci` half the 95% interval of the mean difference by
-        seed (NaN for fewer than three shared seeds), and `metric_drop_p`, the p-value of no drop by a paired
-        t-test, adjusted by Holm's method for the rows of the task.
-      - `p_dominated`: how likely another group of the task is at most as large and at least as good; see
-        `significance.dominated_probability`.
-      - `pareto`: whether no other group of the task is at most as large and at least as good,
+      - `metric_drop`: how much worse the metric is than the baseline's (below it, or above it where lower is
+        better), over the seeds that both have (over all seeds where they share none), with `metric_drop_ci`
+        half the 95% interval of the mean difference by seed (NaN for fewer than three shared seeds), and
+        `metric_drop_p`, the p-value of no drop by a paired t-test, adjusted by Holm's method for the rows of
+        the task.
+      - `chosen_on`: the split on which points are chosen: `validation`, or the reported split where a
+        finished trial of the task has no validation metric.
+      - `p_dominated`: how likely another group of the task is at most as large and at least as good on
+        `chosen_on`; see `significance.dominated_probability`.
+      - `pareto`: whether no other group of the task is at most as large and at least as good on `chosen_on`,
         on the means.
-      - `hypervolume`: of all groups of the task and algorithm, against the task's largest
-        `float_bytes` and a metric of 0; see `pareto.hypervolume`.
+      - `hypervolume`: of the task's and algorithm's groups that are Pareto-optimal among themselves on
+        `chosen_on`, with the reported metric, against the task's largest `float_bytes` and
+        `hypervolume_reference`; see `pareto.hypervolume`. The reference is the metric that keeps `USEFUL` of
+        what the baseline gains over the best constant answer, so that small, useless models add nothing. Both
+        are NaN where there is no baseline, or it is not known what a constant answer would have.
+      - `stale`: number of trials by older code of the package; `codes`, `machines`: numbers of different
+        codes and machines (host, processor, GPU, threads) among the trials.
       - `failures`: a line `directory: error` for each failed trial.
 
     Raises:
@@ -58,25 +80,62 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     baselines = _baselines(frame)
     rows = [_group_row(group, baselines) for _, group in frame.groupby(_GROUP, sort=True)]
     summary = pd.DataFrame(rows)
-    summary["pareto"] = False
-    summary["hypervolume"] = 0.0
+    _name_metrics(summary)
     for _, of_task in summary.groupby("task"):
-        summary.loc[of_task.index, "metric_drop_p"] = holm(of_task["metric_drop_p"])
-        summary.loc[of_task.index, "p_dominated"] = dominated_probability(list(of_task["trials"]))
-        finished = of_task[of_task["n"] > 0]
-        summary.loc[finished.index, "pareto"] = pareto.pareto_mask(finished["size_bytes"], finished["metric"])
-        for _, of_algorithm in of_task.groupby("algorithm"):
-            done = of_algorithm[of_algorithm["n"] > 0]
-            if not done.empty:
-                summary.loc[of_algorithm.index, "hypervolume"] = pareto.hypervolume(
-                    done["size_bytes"], done["metric"], reference_size=finished["float_bytes"].max()
-                )
+        for name, values in _of_task(of_task).items():
+            summary.loc[of_task.index, name] = pd.Series(values, of_task.index)
+    summary = summary.astype({"pareto": bool})
     first = (~uncompressed(summary)).rename("first")
     order = pd.concat([summary[_GROUP], first], axis=1)
     order = order.sort_values(["task", "first", "algorithm", "overrides", "lmbda"], kind="stable")
-    summary = summary.drop(columns="trials")
+    summary = summary.drop(columns=["trials", "chosen"])
     last = summary.pop("failures")
     return summary.assign(failures=last).loc[order.index].reset_index(drop=True)
+
+
+def _name_metrics(summary: pd.DataFrame) -> None:
+    """Gives groups whose trials all failed, and so name no metric, that of their task."""
+    names = ["metric_name", "direction", "unit", "split"]
+    for _, of_task in summary.groupby("task"):
+        finished = of_task[of_task["n"] > 0]
+        if len(finished):
+            summary.loc[of_task.index, names] = finished[names].iloc[0].to_numpy()
+
+
+def _of_task(rows: pd.DataFrame) -> dict[str, Any]:
+    """Returns the columns that compare a task's rows with each other."""
+    sign = -1 if rows["direction"].iloc[0] == "lower" else 1
+    done: Any = rows[rows["n"] > 0]
+    on_validation = len(done) > 0 and all(len(t) == n for t, n in zip(done["chosen"], done["n"], strict=True))
+    name = "validation" if on_validation else "metric"
+    chosen: Any = sign * done[name]
+    column = "chosen" if on_validation else "trials"
+    trials = [{seed: (size, sign * value) for seed, (size, value) in row.items()} for row in rows[column]]
+    optimal = pd.Series(False, rows.index)
+    optimal[done.index] = pareto.pareto_mask(done["size_bytes"], chosen)
+    columns: dict[str, Any] = {
+        "metric_drop_p": holm(rows["metric_drop_p"]),
+        "chosen_on": VALIDATION if on_validation else next(filter(None, rows["split"]), TEST),
+        "p_dominated": dominated_probability(trials),
+        "pareto": optimal,
+        "hypervolume": math.nan,
+        "hypervolume_reference": (reference := _reference(done)),
+    }
+    if not math.isnan(reference):
+        columns["hypervolume"] = pd.Series(math.nan, rows.index)
+        for _, own in done.groupby("algorithm"):
+            best = own[pareto.pareto_mask(own["size_bytes"], chosen[own.index])]
+            area = pareto.hypervolume(
+                best["size_bytes"], sign * best["metric"], done["float_bytes"].max(), sign * reference
+            )
+            columns["hypervolume"][own.index] = area
+    return columns
+
+
+def _reference(done: pd.DataFrame) -> float:
+    """Returns the metric of a model that is just useful, in the mean over the task's baselines."""
+    baseline, constant = done["baseline_metric"].mean(), done["constant"].mean()
+    return float(constant + USEFUL * (baseline - constant))
 
 
 def _check_seeds(frame: pd.DataFrame) -> None:
@@ -118,23 +177,33 @@ def _by_seed(trials: pd.DataFrame) -> dict[int, float]:
     return {int(seed): float(value) for seed, value in zip(trials["seed"], trials["metric"], strict=True)}
 
 
+def _points(trials: pd.DataFrame, name: str) -> dict[int, tuple[float, float]]:
+    """Returns sizes and metrics by seed, of the trials that have this metric."""
+    rows = zip(trials["seed"], trials["size_bytes"], trials[name], strict=True)
+    return {int(seed): (size, value) for seed, size, value in rows if not math.isnan(value)}
+
+
 def _group_row(group: pd.DataFrame, baselines: list) -> dict[str, Any]:
     done = group[group["status"] == "ok"]
     failed = group[group["status"] == "failed"]
     row = {name: group[name].iloc[0] for name in _GROUP}
     row.update({name: group[name].iloc[0] for name in group.columns if name.startswith(OVERRIDE)})
-    named = group["metric_name"].dropna()
-    row["metric_name"] = named.iloc[0] if len(named) else "metric"
+    named = done if len(done) else group
+    row.update({name: named[name].iloc[0] for name in ("direction", "unit", "split")})
+    row["metric_name"] = named["metric_name"].iloc[0] or "metric"
     row["n"], row["n_failed"] = len(done), len(failed)
     for name in AVERAGED:
         row[name] = done[name].mean()
         row[f"{name}_ci"] = half_width(done[name])
         row[f"{name}_low"], row[f"{name}_high"] = done[name].min(), done[name].max()
-    row["estimated_bytes"] = done["estimated_bytes"].mean()
-    row["float_bytes"] = done["float_bytes"].mean()
-    row.update(_drop(done, _baseline_of(row["task"], row["overrides"], baselines)))
-    sizes = zip(done["seed"], done["size_bytes"], done["metric"], strict=True)
-    row["trials"] = {int(seed): (size, metric) for seed, size, metric in sizes}
+    row.update({name: done[name].mean() for name in (*MEANS, "constant")})
+    sign = -1 if row["direction"] == "lower" else 1
+    row.update(_drop(done, _baseline_of(row["task"], row["overrides"], baselines), sign))
+    row["trials"], row["chosen"] = _points(done, "metric"), _points(done, "validation")
+    row["stale"], row["codes"] = int(done["stale"].sum()), done["code"].nunique()
+    machine = [name for name in (f"{ENVIRONMENT}{part}" for part in _MACHINE) if name in done]
+    known = done[machine].drop_duplicates().dropna().itertuples(index=False)
+    row["machines"] = "; ".join(sorted(", ".join(map(str, one)) for one in known))
     row["failures"] = "\n".join(
         f"{trial}: {error_line(error)}"
         for trial, error in zip(failed["directory"], failed["error"], strict=True)
@@ -142,11 +211,11 @@ def _group_row(group: pd.DataFrame, baselines: list) -> dict[str, Any]:
     return row
 
 
-def _drop(done: pd.DataFrame, baseline: dict[int, float]) -> dict[str, float]:
-    """Returns the baseline's metric, and how far a group's is below it, by seed where they share some."""
+def _drop(done: pd.DataFrame, baseline: dict[int, float], sign: int) -> dict[str, float]:
+    """Returns the baseline's metric, and how much worse a group's is, by seed where they share some."""
     ours = _by_seed(done)
     mean = float(np.mean(list(baseline.values()))) if baseline else math.nan
-    drops = paired(baseline, ours)
+    drops = sign * paired(baseline, ours)
     if len(drops):
         return {
             "baseline_metric": mean,
@@ -154,6 +223,6 @@ def _drop(done: pd.DataFrame, baseline: dict[int, float]) -> dict[str, float]:
             "metric_drop_ci": half_width(drops),
             "metric_drop_p": p_value(drops),
         }
-    drop = mean - float(np.mean(list(ours.values()))) if ours else math.nan
+    drop = sign * (mean - float(np.mean(list(ours.values())))) if ours else math.nan
     unknown = dict.fromkeys(("metric_drop_ci", "metric_drop_p"), math.nan)
     return {"baseline_metric": mean, "metric_drop": drop, **unknown}

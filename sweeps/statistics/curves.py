@@ -33,7 +33,8 @@ class Delta:
 
     Attributes:
       rate: BD-rate as a fraction: −0.25 is a quarter fewer bytes than the anchor at equal metric.
-      metric: BD-metric in the metric's unit, at equal size; NaN where the two share no sizes.
+      metric: BD-metric in the metric's unit, at equal size; NaN where the two share no sizes. Where a smaller
+        metric is better, below 0 is better.
       low, high: the interval of metrics over which `rate` is the mean.
       overlap: share of `low` to `high` in the interval of metrics that either curve covers, in (0, 1].
     """
@@ -70,6 +71,7 @@ def bd_delta(
     anchor: tuple[npt.ArrayLike, npt.ArrayLike],
     curve: tuple[npt.ArrayLike, npt.ArrayLike],
     method: str = "pchip",
+    lower_is_better: bool = False,
 ) -> Delta:
     """Compares a curve with an anchor.
 
@@ -77,6 +79,7 @@ def bd_delta(
       anchor: its sizes and metrics, in any order.
       curve: the same of the curve.
       method: interpolation between points, `pchip` or `akima`.
+      lower_is_better: whether a smaller metric is better.
 
     Raises:
       CurveError: where an envelope has fewer than two points, or the two share no metrics.
@@ -84,7 +87,8 @@ def bd_delta(
     """
     if method not in METHODS:
         raise ValueError(f"method is one of {', '.join(METHODS)}, got {method!r}.")
-    curves = [envelope(*anchor), envelope(*curve)]
+    sign = -1.0 if lower_is_better else 1.0
+    curves = [envelope(sizes, sign * np.asarray(metrics)) for sizes, metrics in (anchor, curve)]
     for name, (sizes, _) in zip(("the anchor", "the curve"), curves, strict=True):
         if len(sizes) < 2:
             raise CurveError(f"{name} has {len(sizes)} Pareto-optimal points; two are the least")
@@ -92,11 +96,13 @@ def bd_delta(
     by_metric = [(metrics, log_sizes) for log_sizes, metrics in logs]
     low, high, overlap = _shared(by_metric)
     if overlap == 0:
-        ranges = [f"{metrics[0]:.6g} to {metrics[-1]:.6g}" for metrics, _ in by_metric]
+        ends = [sorted(sign * metrics[[0, -1]]) for metrics, _ in by_metric]
+        ranges = [f"{least:.6g} to {most:.6g}" for least, most in ends]
         raise CurveError(f"no overlap: the anchor's metrics are {ranges[0]}, the curve's {ranges[1]}")
     rate = _mean_difference(by_metric, method)
     gain = _mean_difference(logs, method) if _shared(logs)[2] else math.nan
-    return Delta(10**rate - 1, gain, low, high, overlap)
+    low, high = sorted((sign * low, sign * high))
+    return Delta(10**rate - 1, sign * gain, low, high, overlap)
 
 
 def _shared(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Watches a trial while Keras trains it: progress, divergence, time, TensorBoard events, λ's warm-up."""
+"""Watches a trial while Keras trains it: progress, divergence, time, λ's warm-up."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams
 
 from ...framework import LmbdaWarmup
 from ...framework.atomic import write_json
-from ...framework.forms.rate import rate_of
 from ...framework.training.checkpoint import CheckpointError
-from .trial import Report, Trial
+from .trial import Report
 
 REPORT_SECONDS = 0.25
 
@@ -65,42 +63,6 @@ class Watch(tf.keras.callbacks.Callback):
                 "loss": values.get("loss"),
             }
         )
-
-
-class Events(tf.keras.callbacks.Callback):
-    """Writes a trial's TensorBoard events: Keras's logs, rate and λ per epoch, HParams, the outcome."""
-
-    def __init__(self, directory: Path, trial: Trial):
-        super().__init__()
-        self._writer = tf.summary.create_file_writer(str(directory))
-        self._trial = trial
-        self._epochs = 0
-
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        trial = self._trial
-        chosen = {"task": trial.task, "algorithm": trial.algorithm, "lmbda": trial.lmbda, "seed": trial.seed}
-        for name, value in trial.overrides.items():
-            chosen[name] = value if isinstance(value, (bool, int, float, str)) else repr(value)
-        with self._writer.as_default():
-            hparams.hparams(chosen, trial_id=trial.identity)
-
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self._epochs = self.params["epochs"]  # also if a checkpoint had all of them
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._epochs = epoch + 1
-        scalars = {**(logs or {}), "rate": rate_of(self.model), "lmbda": float(self.model.lmbda)}
-        self._scalars({f"epoch/{name}": value for name, value in scalars.items()})
-
-    def close(self, outcome: Mapping[str, Any]) -> None:
-        """Writes the numbers in `outcome` as `trial/…`, and closes the file."""
-        self._scalars({f"trial/{k}": v for k, v in outcome.items() if isinstance(v, (int, float))})
-        self._writer.close()
-
-    def _scalars(self, values: Mapping[str, Any]) -> None:
-        with self._writer.as_default():
-            for name, value in values.items():
-                tf.summary.scalar(name, float(value), step=self._epochs)
 
 
 class Clock(tf.keras.callbacks.Callback):

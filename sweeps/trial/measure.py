@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from ...framework import Updates, load, save, set_seeds, size_report, to_compressible
+from ...framework import Algorithm, Updates, load, save, set_seeds, size_report, to_compressible, to_plain
 from ...framework.files import pretrained
 from ...framework.files.size_report import estimated_bytes
+from ...framework.surgery.clone import layers_of
+from ...framework.task import reported_split
 from ..gin import registries
+from ..results.provenance import code_of, environment
+from ..results.records import RECORDS, write_records
 from . import callbacks
+from .evaluation import as_metrics, evaluations, finite_main, records_of
+from .history import Epochs, Events
+from .model_facts import multiply_adds, nonzeros
 from .settings import Settings
-from .trial import ARTEFACT, CHECKPOINT, CLOCK, EVENTS, Report, Trial
+from .trial import ARTEFACT, CHECKPOINT, CLOCK, EPOCHS, EVENTS, Report, Trial
 
 
 def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -> dict[str, Any]:
@@ -44,46 +50,84 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     plain = task.build_model()
     if settings.init_from is not None:
         _initialise(plain, settings)
-    model = to_compressible(plain, settings.build_rules(trial.algorithm), lmbda=trial.lmbda)
+    rules = settings.build_rules(trial.algorithm)
+    model = to_compressible(plain, rules, lmbda=trial.lmbda)
 
-    events = callbacks.Events(directory / EVENTS, trial)
+    events = Events(directory / EVENTS, trial)
     train_seconds = 0.0
     if settings.train:
         clock = callbacks.Clock(directory / CLOCK)
-        watch = [callbacks.Watch(report), events, clock, Updates(trial.lmbda)]
+        watch = [callbacks.Watch(report), events, Epochs(directory / EPOCHS), clock, Updates(trial.lmbda)]
         if settings.lmbda_warmup > 0:
             watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda))
         task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
         train_seconds = clock.seconds
 
     report({"stage": "evaluate"})
-    metric_compressible = _finite("metric of the compressible model", task.evaluate(model))
+    compressible = finite_main(task, task.evaluate(model, reported_split(task)), "the compressible model")
     report({"stage": "compress"})
     artefact = directory / ARTEFACT
     started = time.perf_counter()
-    size_bytes = save(model, artefact)
+    save(model, artefact)
     compress_seconds = time.perf_counter() - started
-    sizes = size_report(artefact)
 
     report({"stage": "evaluate"})
+    restored = load(artefact, plain)
     started = time.perf_counter()
-    metric = _finite("metric of the model read back", task.evaluate(load(artefact, plain)))
+    found = evaluations(task, restored)
     evaluate_seconds = time.perf_counter() - started
+    records = records_of(task, found)
+    if records:
+        write_records(directory / RECORDS, records)
     outcome = {
-        "metric_name": task.metric,
-        "metric": metric,
-        "metric_compressible": metric_compressible,
-        "size_bytes": size_bytes,
-        "float_bytes": sizes.float_bytes,
-        "ratio": sizes.ratio,
+        "metric_name": task.metrics[0].name,
+        "metrics": as_metrics(task, found),
+        "metric_compressible": compressible,
+        **_sizes(artefact),
         "estimated_bytes": estimated_bytes(model),
-        "num_params": sizes.num_params,
+        "nonzeros": nonzeros(to_plain(restored)),
+        "multiply_adds": multiply_adds(plain),
         "train_seconds": train_seconds,
         "compress_seconds": compress_seconds,
         "evaluate_seconds": evaluate_seconds,
+        "environment": {**environment(), "precision": _precision(plain)},
+        "code": code_of(_modules(rules)),
     }
     events.close(outcome)
     return outcome
+
+
+def _sizes(artefact: Path) -> dict[str, Any]:
+    sizes = size_report(artefact)
+    return {
+        "size_bytes": sizes.size_bytes,
+        "coded_bytes": sum(row.bytes for row in sizes.rows if row.algorithm is not None),
+        "float_bytes": sizes.float_bytes,
+        "ratio": sizes.ratio,
+        "bits_per_weight": 8 * sizes.size_bytes / sizes.num_params,
+        "num_params": sizes.num_params,
+        "weight_bytes": {row.path: row.bytes for row in sizes.rows},
+    }
+
+
+def _precision(model: tf.keras.Model) -> str:
+    """Names the dtype policies of the layers that have weights, such as `mixed_bfloat16`."""
+    policies = {layer.dtype_policy.name for layer in layers_of(model) if layer.weights}
+    return ", ".join(sorted(policies)) or "none"
+
+
+def _modules(rules: Any) -> set[str]:
+    """Returns the modules of all algorithms that rules have, those inside of a chain included."""
+    modules: set[str] = set()
+    waiting = [rules]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Algorithm):
+            modules |= {cls.__module__ for cls in type(item).__mro__}
+            waiting += list(vars(item).values())
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+    return modules
 
 
 def _initialise(model: tf.keras.Model, settings: Settings) -> None:
@@ -95,10 +139,3 @@ def _initialise(model: tf.keras.Model, settings: Settings) -> None:
             f"SHA-256 is {actual}, not {wanted}. Plan the sweep anew, or put the old file back."
         )
     pretrained.initialise(model, settings.init_from)
-
-
-def _finite(name: str, value: float) -> float:
-    value = float(value)
-    if not math.isfinite(value):
-        raise FloatingPointError(f"The {name} is {value}.")
-    return value

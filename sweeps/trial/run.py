@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 import shutil
 import traceback
 from collections.abc import Mapping
@@ -15,9 +14,10 @@ import gin
 from ...framework.atomic import write_json
 from ..gin import registries, user_modules
 from ..gin.isolation import isolated
-from ..results.schema import RESULT, SCHEMA
+from ..results.provenance import versions
+from ..results.schema import FIELDS, RESULT, SCHEMA
 from .settings import Settings
-from .trial import CHECKPOINT, CLOCK, CONFIG, EVENTS, LOCK, OPERATIVE, PROGRESS, Report, Trial
+from .trial import CHECKPOINT, CLOCK, CONFIG, EPOCHS, EVENTS, LOCK, OPERATIVE, PROGRESS, Report, Trial
 
 
 def run_trial(
@@ -26,7 +26,8 @@ def run_trial(
     """Runs a trial and records it in `directory`, the result last.
 
     Training continues from the checkpoint (with its clock and events) that an interrupted attempt left in
-    `directory`; the attempt's other files are removed first. The caller must hold the trial's lock.
+    `directory`; the attempt's other files are removed first, and all files of one that has a result. The
+    caller must hold the trial's lock.
 
     Args:
       trial: the trial to run; gin's global config is set aside meanwhile, then restored.
@@ -46,7 +47,10 @@ def run_trial(
     from .measure import measure
 
     directory.mkdir(parents=True, exist_ok=True)
-    _clear(directory, LOCK, *((EVENTS, CHECKPOINT, CLOCK) if (directory / CHECKPOINT).exists() else ()))
+    # A trial that has a result is run anew, whatever checkpoint it kept.
+    goes_on = (directory / CHECKPOINT).exists() and not (directory / RESULT).exists()
+    kept = (EVENTS, EPOCHS, CHECKPOINT, CLOCK) if goes_on else ()
+    _clear(directory, LOCK, *kept)
     (directory / CONFIG).write_text(trial.config, encoding="utf-8")
     result = blank_result(trial, attempts)
     keep = False
@@ -84,11 +88,8 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
 
 def blank_result(trial: Trial, attempts: int) -> dict[str, Any]:
     """Returns a result with every key: the trial's identity, and None for all that is not known yet."""
-    unknown = (
-        "metric_name metric metric_compressible size_bytes float_bytes ratio estimated_bytes num_params "
-        "train_seconds compress_seconds evaluate_seconds"
-    )
     return {
+        **dict.fromkeys(FIELDS),
         "schema": SCHEMA,
         "identity": trial.identity,
         "task": trial.task,
@@ -96,25 +97,12 @@ def blank_result(trial: Trial, attempts: int) -> dict[str, Any]:
         "lmbda": trial.lmbda,
         "seed": trial.seed,
         "status": "failed",
-        "error": None,
-        **dict.fromkeys(unknown.split()),
         "overrides": dict(trial.overrides),
         "versions": versions(),
+        "environment": {},
+        "code": {},
         "attempts": attempts,
     }
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of Python, TensorFlow and this package, on which results depend."""
-    from importlib import metadata
-
-    def version(distribution: str) -> str:
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            return "not installed"
-
-    return {"python": platform.python_version(), **{n: version(n) for n in ("tensorflow", "lambdapress")}}
 
 
 def _describe(error: Exception) -> str:

@@ -16,7 +16,7 @@ Report = Callable[[Mapping[str, Any]], None]
 
 ARTEFACT, CONFIG, OPERATIVE = DEFAULT_NAME, "config.gin", "operative.gin"
 PROGRESS, LOCK = "progress.json", ".lock"
-EVENTS, CHECKPOINT, CLOCK = "events", "checkpoint", "clock.json"
+EVENTS, EPOCHS, CHECKPOINT, CLOCK = "events", "epochs.csv", "checkpoint", "clock.json"
 """Names of files and folders in a trial's directory; `docs/architecture.md` says what each is."""
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from lambdapress.sweeps.results.comparison import compare
-from lambdapress.sweeps.results.curves import bd_delta
+from lambdapress.sweeps.results.frames import complete
 from lambdapress.sweeps.results.summary import summarise
+from lambdapress.sweeps.statistics.curves import bd_delta
 
 LMBDAS = (0.1, 0.2, 0.5, 1.0, 2.0)
 SIZES = {"power_law": [9e3, 7e3, 5e3, 3.5e3, 2.5e3], "epr": [5e3, 3.9e3, 2.9e3, 2.1e3, 1.5e3]}
@@ -35,9 +36,7 @@ def simulate(random: np.random.Generator, seeds: int) -> pd.DataFrame:
             bytes_ = size * np.exp(random.normal(scale=0.03)) if algorithm != "none" else size
             rows.append((algorithm, lmbda, seed, bytes_, noisy))
     frame = pd.DataFrame(rows, columns=["algorithm", "lmbda", "seed", "size_bytes", "metric"])
-    constant = {"task": "simulated", "overrides": "{}", "status": "ok", "error": None, "directory": ""}
-    constant |= {"metric_name": "accuracy", "train_seconds": 1.0, "estimated_bytes": np.nan}
-    return frame.assign(**constant, float_bytes=1e5, ratio=1e5 / frame["size_bytes"])
+    return complete(frame.assign(task="simulated", float_bytes=1e5, ratio=1e5 / frame["size_bytes"]))
 
 
 def trials() -> list[tuple[str, float, float, float]]:

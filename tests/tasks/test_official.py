@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lambdapress.framework.task import Metric
 from lambdapress.tasks.official import OfficialTask
 from lambdapress.tasks.official_config import ExperimentError, experiment_config, experiments, nested
 
@@ -48,7 +49,7 @@ def test_a_misspelt_experiment_is_told_its_neighbours():
 
 
 def test_the_metric_that_counts_is_known_before_training():
-    assert OfficialTask(BERT).metric == "cls_accuracy"
-    assert OfficialTask("resnet_imagenet").metric == "accuracy"
+    assert OfficialTask(BERT).metrics == (Metric("cls_accuracy"),)
+    assert OfficialTask("resnet_imagenet").metrics == (Metric("accuracy"),)
     with pytest.raises(ExperimentError, match="official.metric_name is not set"):
         OfficialTask("retinanet_resnetfpn_coco", {"task.annotation_file": ""}).build_model()

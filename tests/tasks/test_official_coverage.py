@@ -21,6 +21,7 @@ import tensorflow as tf
 from lambdapress.framework import algorithms, load, save, to_compressible
 from lambdapress.framework.forms.types import Compressed, Compressible
 from lambdapress.framework.surgery.computed_weights import computed_weights_of
+from lambdapress.framework.task import main_value
 from lambdapress.tasks import official_coverage
 from lambdapress.tasks.official import OfficialTask
 
@@ -62,9 +63,8 @@ def try_out(experiment: Experiment, folder: Path) -> official_coverage.Coverage:
     save(model, folder / "model.lpz")
     stored = load(folder / "model.lpz", plain)
     assert isinstance(stored, Compressed) and isinstance(stored, type(plain))
-    metric = task.evaluate(stored)
-    assert math.isfinite(metric)
-    return official_coverage.measure(experiment.name, plain, model, task.metric)
+    assert math.isfinite(main_value(task, task.evaluate(stored)))
+    return official_coverage.measure(experiment.name, plain, model, task.metrics[0].name)
 
 
 # The quickest of each family stand for the others in `make test`.

@@ -145,10 +145,10 @@ def test_inspect_adds_up_and_evaluate_repeats_the_result(swept):
     ]
     *parts, total = [int(row[-2].replace(",", "")) for row in cells if row[-2]]
     assert sum(parts) == total == path.stat().st_size
-    from lambdapress.sweeps.results.schema import result_in
+    from lambdapress.sweeps.results.schema import main_value, result_in
 
     result = invoke("evaluate", path, "--task", "digits")
-    assert result.output.split()[:2] == ["accuracy", f"{result_in(path.parent)['metric']:.4f}"]
+    assert result.output.split()[:2] == ["accuracy", f"{main_value(result_in(path.parent)):.4f}"]
 
 
 def test_train_runs_one_trial(tmp_path):

@@ -33,7 +33,7 @@ def trial(tmp_path_factory) -> Path:
 
 def test_every_format_says_of_every_test_image_what_the_model_says(trial, tmp_path):
     with trial_model(trial) as (task, model):
-        accuracy = task.evaluate(model)
+        accuracy = task.evaluate(model).values["accuracy"]
         images = tf.constant(task.load("test").images, tf.float32) / task.max_value
         expected = tf.argmax(model(images), -1)
         for form in all_measured():
@@ -42,7 +42,7 @@ def test_every_format_says_of_every_test_image_what_the_model_says(trial, tmp_pa
             served = Served(path, model)
             said = tf.argmax(tf.function(lambda x, served=served: served(x))(images), -1)
             assert np.sum(said != expected) == 0, form
-            assert task.evaluate(served) == accuracy
+            assert task.evaluate(served).values["accuracy"] == accuracy
 
 
 def test_export_writes_where_it_says(trial, tmp_path):

@@ -23,9 +23,10 @@ from lambdapress.sweeps.execution import progress
 from lambdapress.sweeps.execution.executor import executors, run_jobs
 from lambdapress.sweeps.execution.job import ExecutionError, Job, attempt, record_death
 from lambdapress.sweeps.execution.progress import Watcher
-from lambdapress.sweeps.execution.sweep import run_plan, run_sweep
+from lambdapress.sweeps.execution.sweep import run_plan, run_sweep, states
 from lambdapress.sweeps.gin.bindings import ConfigError
 from lambdapress.sweeps.gin.isolation import isolated
+from lambdapress.sweeps.plan.grid import Sweep
 from lambdapress.sweeps.plan.plan import plan
 from lambdapress.sweeps.trial.trial import LOCK, Trial
 
@@ -121,7 +122,7 @@ def test_a_diverged_trial_is_a_failed_row_that_names_the_epoch(faulty):
 def test_no_json_has_a_nan(faulty):
     folder, _ = faulty
     for path in (folder / "out").glob("*/result.json"):
-        assert json.loads(path.read_text(), parse_constant=pytest.fail)["schema"] == 1
+        assert json.loads(path.read_text(), parse_constant=pytest.fail)["schema"] == 2
 
 
 def test_the_same_command_again_runs_nothing_and_retry_failed_the_failed(faulty, tmp_path):
@@ -288,3 +289,24 @@ def test_progress_can_be_seen_from_outside(tmp_path):
     out, err = runner.communicate(timeout=100)
     assert "[1/1] fragile none λ=0 seed=0" in out and err == ""
     assert progress.read(directory) is None
+
+
+def test_a_result_of_older_code_is_marked_and_run_anew_if_that_is_wanted(tmp_path):
+    arguments = {"executor": "here", "gin": ["digits.epochs = 1", "trial.keep_checkpoint = True"]}
+    sweep = Sweep(["digits"], ["epr"], [1.0])
+    with isolated():
+        run_sweep(sweep, tmp_path, **arguments)
+        planned = plan(sweep, arguments["gin"])
+        (trial,) = planned.trials
+        path = tmp_path / trial.directory_name / "result.json"
+        first = json.loads(path.read_text())
+        assert list(states(planned, tmp_path).values()) == ["ok"]
+        old = {**first, "code": {**first["code"], "algorithms/epr.py": "0" * 16}}
+        path.write_text(json.dumps(old))
+        assert list(states(planned, tmp_path).values()) == ["stale"]
+        assert run_sweep(sweep, tmp_path, **arguments)["stale"].all()
+        assert json.loads(path.read_text()) == old
+        assert not run_sweep(sweep, tmp_path, **arguments, retry_stale=True)["stale"].any()
+    again = json.loads(path.read_text())
+    assert again["code"] == first["code"] and again["metrics"] == first["metrics"]
+    assert again["train_seconds"] != first["train_seconds"], "trained anew, in spite of the kept checkpoint"

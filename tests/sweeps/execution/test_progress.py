@@ -14,7 +14,13 @@ from lambdapress.sweeps.trial.trial import PROGRESS, Trial
 
 TRIAL = Trial("digits", "epr", 0.5, 1, "")
 TRAIN = {"stage": "train", "epoch": 2, "epochs": 4, "step": 5, "steps": 10, "loss": 0.25}
-OUTCOME = {"size_bytes": 1234, "metric_name": "accuracy", "metric": 0.5, "train_seconds": 2.0}
+ACCURACY = {"direction": "higher", "unit": "%", "value": {"validation": 0.6, "test": 0.5}}
+OUTCOME = {
+    "size_bytes": 1234,
+    "metric_name": "accuracy",
+    "metrics": {"accuracy": ACCURACY},
+    "train_seconds": 2.0,
+}
 DONE = {**blank_result(TRIAL, 1), "status": "ok", **OUTCOME}
 FAILED = {**DONE, "status": "failed", "error": "Traceback\n  x\nOops: y"}
 

@@ -11,7 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from lambdapress.sweeps.report.plot import draw, plot
+from lambdapress.sweeps.results.frames import complete
 from lambdapress.sweeps.results.summary import summarise
+
+
+def complete_frame(rows):
+    return complete(pd.DataFrame(rows))
 
 
 def trial(algorithm, lmbda, seed, size, metric, task="digits", failed=False, overrides="{}"):
@@ -42,7 +47,7 @@ def sweep(task="digits", broken=0.1):
             for seed in range(3):
                 size = 12_000 * scale * lmbda**-0.5 * (1 + 0.02 * rng.normal())
                 rows.append(trial(algorithm, lmbda, seed, size, metric + 0.002 * rng.normal(), task))
-    return pd.DataFrame(rows)
+    return complete_frame(rows)
 
 
 def curve_points(axes):
@@ -114,7 +119,9 @@ def test_tick_labels_are_the_metric_and_bytes_with_units():
 
 
 def test_a_perfect_metric_is_drawn_and_labelled_100():
-    frame = pd.DataFrame([trial("epr", lmbda, 0, 9000 / (lmbda + 1), 1 - lmbda / 100) for lmbda in (0, 1, 2)])
+    frame = complete_frame(
+        [trial("epr", lmbda, 0, 9000 / (lmbda + 1), 1 - lmbda / 100) for lmbda in (0, 1, 2)]
+    )
     (axes,) = draw(frame).axes
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels.count("100") == 1
@@ -138,13 +145,13 @@ def test_a_perfect_metric_is_drawn_and_labelled_100():
     ids=["failed", "baseline", "zero", "perfect", "useless", "dollars", "part failed", "wide", "many"],
 )
 def test_odd_sweeps_are_drawn(tmp_path, rows):
-    for path in plot(pd.DataFrame(rows), tmp_path):
+    for path in plot(complete_frame(rows), tmp_path):
         assert path.stat().st_size > 1000
 
 
 def test_many_curves_look_different():
     rows = [trial(f"a{i}", lmbda, 0, 9000 + i, 0.9) for i in range(30) for lmbda in (1, 2, 3)]
-    figure = draw(pd.DataFrame(rows))
+    figure = draw(complete_frame(rows))
     handles = [handle for handle in figure.legends[0].legend_handles if handle.get_label().startswith("a")]
     looks = {(handle.get_color(), handle.get_marker()) for handle in handles}
     assert len(handles) == 30 and len(looks) == 30

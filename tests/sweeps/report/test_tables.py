@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 from lambdapress.sweeps.report import units
 from lambdapress.sweeps.report.override_texts import settings
 from lambdapress.sweeps.report.tables import render
+from lambdapress.sweeps.results.frames import complete
 from lambdapress.sweeps.results.summary import summarise
 
 TRACEBACK = "Traceback (most recent call last):\n  File 'x'\nFloatingPointError: [bold]loss|is NaN\n"
+
+
+def complete_frame(rows):
+    return complete(pd.DataFrame(rows))
 
 
 def trial(algorithm, lmbda, seed, size, metric, task="digits", error=None, overrides="{}"):
@@ -35,6 +40,7 @@ def trial(algorithm, lmbda, seed, size, metric, task="digits", error=None, overr
         "ratio": np.nan if error else 1_000_000 / size,
         "estimated_bytes": np.nan,
         "train_seconds": np.nan if error else 12.0 + seed,
+        "constant": 0.1,
         "directory": f"runs/{task}/{algorithm}-{lmbda}-{seed}",
     }
 
@@ -42,7 +48,7 @@ def trial(algorithm, lmbda, seed, size, metric, task="digits", error=None, overr
 @pytest.fixture
 def summary():
     return summarise(
-        pd.DataFrame(
+        complete_frame(
             [
                 trial("none", 0, 0, 1_000_400, 0.98),
                 trial("none", 0, 1, 1_000_400, 0.99),
@@ -172,7 +178,7 @@ def test_csv_gives_the_summary_back(summary):
         na_values=[""],
         float_precision="round_trip",
     )
-    back["failures"] = back["failures"].fillna("")
+    back = back.fillna({"failures": "", "machines": ""})
     pd.testing.assert_frame_equal(back, summary, check_exact=True, check_dtype=False)
 
 

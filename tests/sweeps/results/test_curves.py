@@ -16,10 +16,11 @@ from click.testing import CliRunner
 from lambdapress.sweeps.cli.main import main
 from lambdapress.sweeps.report.comparison_table import render
 from lambdapress.sweeps.results.comparison import compare
-from lambdapress.sweeps.results.curves import CurveError, bd_delta, envelope
-from lambdapress.sweeps.results.intervals import bootstrap_half_width, half_width
-from lambdapress.sweeps.results.pareto import hypervolume, pareto_mask
+from lambdapress.sweeps.results.frames import complete
 from lambdapress.sweeps.results.schema import ResultError
+from lambdapress.sweeps.statistics.curves import CurveError, bd_delta, envelope
+from lambdapress.sweeps.statistics.intervals import bootstrap_half_width, half_width
+from lambdapress.sweeps.statistics.pareto import hypervolume, pareto_mask
 
 
 def monotone_curve(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +125,7 @@ def frame(seeds: int, factor: float = 0.5, task: str = "digits") -> pd.DataFrame
                 noisy = metric + random.normal(scale=1e-3)
                 rows.append((task, algorithm, "{}", lmbda, seed, "ok", "accuracy", scale * size, noisy, 10.0))
     names = "task algorithm overrides lmbda seed status metric_name size_bytes metric ratio"
-    return pd.DataFrame(rows, columns=names.split())
+    return complete(pd.DataFrame(rows, columns=names.split()))
 
 
 def test_a_sweep_is_compared_with_an_interval_over_its_seeds():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdapress.sweeps.results.pareto import hypervolume, pareto_mask
+from lambdapress.sweeps.statistics.pareto import hypervolume, pareto_mask
 
 # Few distinct values, so that ties in one or both coordinates are common.
 POINTS = st.lists(

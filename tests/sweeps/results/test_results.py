@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from lambdapress.sweeps.report.tables import render
 from lambdapress.sweeps.results.frames import error_line, load_results
-from lambdapress.sweeps.results.schema import ResultError
+from lambdapress.sweeps.results.provenance import changed, code_of
+from lambdapress.sweeps.results.schema import ResultError, read_result
 from lambdapress.sweeps.results.summary import summarise
 
 TRACEBACK = """Traceback (most recent call last):
@@ -24,10 +26,14 @@ at epoch 3
 """
 
 
+def accuracy(test, **more):
+    return {"direction": "higher", "unit": "%", "value": {"test": test, **more}, "constant": {"test": 0.1}}
+
+
 def record(algorithm="epr", lmbda=1.0, seed=0, size=1000, metric=0.9, error=None, **changes):
     """Makes a result as a trial writes it, with invented numbers in the right shape and units."""
     found = {
-        "schema": 1,
+        "schema": 2,
         "identity": f"{changes.get('task', 'digits')}-{algorithm}-{lmbda}-{seed}-{changes.get('overrides')}",
         "task": "digits",
         "algorithm": algorithm,
@@ -36,18 +42,25 @@ def record(algorithm="epr", lmbda=1.0, seed=0, size=1000, metric=0.9, error=None
         "status": "failed" if error else "ok",
         "error": error,
         "metric_name": "accuracy",
-        "metric": None if error else metric,
+        "metrics": None if error else {"accuracy": accuracy(metric)},
         "metric_compressible": None if error else metric,
         "size_bytes": None if error else size,
+        "coded_bytes": None if error else size - 50,
         "float_bytes": None if error else 100_000,
         "ratio": None if error else 100_000 / size,
         "estimated_bytes": None if error else 0.9 * size,
+        "bits_per_weight": None if error else 8 * size / 25_000,
         "num_params": None if error else 25_000,
+        "nonzeros": None if error else 2_000,
+        "multiply_adds": None,
+        "weight_bytes": None if error else {"fc/kernel": size - 50},
         "train_seconds": None if error else 2.0 + seed,
         "compress_seconds": None if error else 0.1,
         "evaluate_seconds": None if error else 0.2,
         "overrides": {},
         "versions": {"tensorflow": "2.14.1"},
+        "environment": {"host": "h", "processor": "p", "gpu": "none", "threads": 2},
+        "code": {},
         "attempts": 2 if error else 1,
     }
     found.update(changes)
@@ -95,7 +108,8 @@ def test_overrides_become_columns(tmp_path):
 @pytest.mark.parametrize(
     "name, value",
     [
-        ("schema", 2),
+        ("schema", 3),
+        ("schema", 0),
         ("schema", True),
         ("identity", ""),
         ("task", "a\x1b[31m"),
@@ -108,8 +122,18 @@ def test_overrides_become_columns(tmp_path):
         ("status", []),
         ("error", "but the status is ok"),
         ("metric_name", 3),
-        ("metric", 1.5),
-        ("metric", None),
+        ("metrics", None),
+        ("metrics", []),
+        ("metrics", {}),
+        ("metrics", {"accuracy": {**accuracy(0.9), "direction": "up"}}),
+        ("metrics", {"accuracy": {**accuracy(0.9), "unit": 3}}),
+        ("metrics", {"accuracy": {**accuracy(0.9), "value": {}}}),
+        ("metrics", {"accuracy": {**accuracy(0.9), "value": {"test": "0.9"}}}),
+        ("metrics", {"nll": accuracy(0.9)}),
+        ("environment", []),
+        ("code", {"x": 3}),
+        ("weight_bytes", {"w": -1}),
+        ("nonzeros", 1.5),
         ("metric_compressible", "0.9"),
         ("size_bytes", 0),
         ("size_bytes", 10.5),
@@ -145,8 +169,7 @@ def test_a_wrong_field_is_named_with_its_file(tmp_path, name, value):
         json.dumps(record(overrides={"a.b": 5})).replace("5", "[" * 900 + "]" * 900),
         json.dumps(record(overrides={"a.b": 5})).replace("5", "[" * 90_000),
         json.dumps(record()).replace('"seed": 0', '"seed": ' + "9" * 9000),
-        json.dumps(record()) + " " * 2_000_000,
-        json.dumps({**record(), "extra": 1}),
+        json.dumps(record()) + " " * 5_000_000,
         json.dumps({name: value for name, value in record().items() if name != "ratio"}),
         json.dumps(record(error=TRACEBACK, status="failed")).replace(json.dumps(TRACEBACK), "null"),
         "\ud800",
@@ -242,9 +265,126 @@ def test_baseline_pareto_and_hypervolume_stay_within_a_task(tmp_path):
         ("digits", "power_law", 1.0): False,
         ("other", "epr", 1.0): True,
     }
-    assert summary["hypervolume"][("digits", "epr", 2.0)] == pytest.approx(0.95 * 2)
-    assert summary["hypervolume"][("digits", "power_law", 1.0)] == pytest.approx(0.90 * 2)
+    # A constant answer has 0.1, so a useful model has 0.1 + 0.9·0.88.
+    assert summary["hypervolume_reference"]["digits"].tolist() == pytest.approx([0.892] * 4)
+    assert summary["hypervolume"][("digits", "epr", 2.0)] == pytest.approx((0.95 - 0.892) * 2)
+    assert summary["hypervolume"][("digits", "power_law", 1.0)] == pytest.approx((0.90 - 0.892) * 2)
     assert summary["hypervolume"][("digits", "none", 0.0)] == 0
+    assert math.isnan(summary["hypervolume"][("other", "epr", 1.0)])  # no baseline, no reference
+
+
+def test_small_useless_models_add_no_hypervolume(tmp_path):
+    good = [record("none", 0.0, size=100_100, metric=0.99), record("epr", 1.0, size=2_000, metric=0.98)]
+    write(tmp_path / "a", *good)
+    write(tmp_path / "b", *good, record("epr", 9.0, size=90, metric=0.6))
+    areas = [summarise(load_results(tmp_path / name))["hypervolume"].max() for name in "ab"]
+    assert areas[0] == pytest.approx(areas[1], rel=1e-9) and areas[0] > 0
+
+
+def chosen_record(algorithm, lmbda, size, validation, test, **more):
+    metrics = {"accuracy": accuracy(test, validation=validation)}
+    return record(algorithm, lmbda, size=size, metrics=metrics, **more)
+
+
+def test_points_are_chosen_on_validation_and_reported_on_test(tmp_path):
+    write(
+        tmp_path,
+        chosen_record("none", 0.0, 100_100, 0.99, 0.98),
+        chosen_record("epr", 1.0, 1_000, 0.95, 0.90),
+        chosen_record("epr", 2.0, 2_000, 0.94, 0.97),  # lucky on test: not chosen
+    )
+    summary = summarise(load_results(tmp_path)).set_index(["algorithm", "lmbda"])
+    assert set(summary["chosen_on"]) == {"validation"} and set(summary["split"]) == {"test"}
+    assert summary["pareto"].to_dict() == {("none", 0.0): True, ("epr", 1.0): True, ("epr", 2.0): False}
+    assert summary["metric"][("epr", 2.0)] == 0.97 and summary["validation"][("epr", 2.0)] == 0.94
+    assert summary["hypervolume"][("epr", 1.0)] == pytest.approx((0.90 - 0.892) * 2)
+
+
+def test_one_trial_without_validation_has_the_task_chosen_on_test(tmp_path):
+    write(tmp_path, chosen_record("epr", 1.0, 1_000, 0.95, 0.90), record("epr", 2.0, size=900, metric=0.96))
+    summary = summarise(load_results(tmp_path))
+    assert set(summary["chosen_on"]) == {"test"} and list(summary["pareto"]) == [False, True]
+
+
+def perplexity(value):
+    values = {"validation": value, "test": value}
+    measured = {"direction": "lower", "unit": "", "value": values, "constant": {"test": 250.0}}
+    return {"ppl": measured, "accuracy": accuracy(0.5)}
+
+
+def test_lower_is_better_where_the_metric_says_so(tmp_path):
+    write(
+        tmp_path,
+        *(
+            record(a, lmbda, size=size, metric_name="ppl", metrics=perplexity(p))
+            for a, lmbda, size, p in [
+                ("none", 0.0, 100_100, 200.0),
+                ("epr", 1.0, 10_000, 203.0),
+                ("epr", 2.0, 20_000, 204.0),
+                ("epr", 3.0, 1_000, 230.0),
+            ]
+        ),
+    )
+    summary = summarise(load_results(tmp_path)).set_index(["algorithm", "lmbda"])
+    assert list(summary["pareto"]) == [True, True, False, True]
+    assert summary["metric_drop"].to_dict()[("epr", 1.0)] == pytest.approx(3)  # worse by 3
+    assert summary["hypervolume_reference"].iloc[0] == pytest.approx(205)
+    assert summary["hypervolume"][("epr", 1.0)] == pytest.approx(2 * 1)
+    other = summarise(load_results(tmp_path, "accuracy"))
+    assert set(other["metric"]) == {0.5} and set(other["direction"]) == {"higher"}
+    with pytest.raises(ResultError, match="no metric 'pll'.*did you mean 'ppl'.*evaluate DIR --metric pll"):
+        load_results(tmp_path, "pll")
+
+
+def test_fields_of_others_are_kept(tmp_path):
+    frame = load_results(write(tmp_path, {**record(), "energy_joules": 3.5, "note": {"a": 1}}))
+    assert frame["energy_joules"][0] == 3.5
+    assert read_result(tmp_path / "trial0" / "result.json")["note"] == {"a": 1}
+
+
+def old_record(**changes):
+    new = "metrics environment code coded_bytes bits_per_weight nonzeros multiply_adds weight_bytes".split()
+    old = {name: value for name, value in record().items() if name not in new}
+    return {**old, "schema": 1, "metric": 0.9, **changes}
+
+
+def test_schema_1_still_reads(tmp_path):
+    write(tmp_path, old_record(), {**old_record(seed=1, identity="x"), "metric": 0.8})
+    frame = load_results(tmp_path)
+    assert list(frame["metric"]) == [0.9, 0.8] and frame["validation"].isna().all() and frame["stale"].all()
+    (row,) = summarise(frame).to_dict("records")
+    assert row["chosen_on"] == "test" and row["stale"] == 2 and math.isnan(row["coded_bytes"])
+
+
+@pytest.mark.parametrize(
+    "name, value", [("metric", 1.5), ("metric", None), ("metric", "0.9"), ("ratio", 3.0)]
+)
+def test_schema_1_is_checked_as_it_was(tmp_path, name, value):
+    with pytest.raises(ResultError, match=f"trial0.*{name}"):
+        load_results(write(tmp_path, old_record(**{name: value})))
+
+
+def test_other_code_and_machines_are_noticed(tmp_path):
+    here, there = ({"host": h, "processor": "p", "gpu": "none", "threads": 2} for h in "ab")
+    now = code_of(["lambdapress.algorithms.epr"])
+    write(
+        tmp_path,
+        record(seed=0, code=now, environment=here),
+        record(seed=1, code={**now, "algorithms/epr.py": "0" * 16}, environment=there),
+    )
+    frame = load_results(tmp_path)
+    assert list(frame["stale"]) == [False, True] and list(frame["environment:host"]) == ["a", "b"]
+    summary = summarise(frame)
+    assert (summary["stale"][0], summary["codes"][0]) == (1, 2) and "a, p" in summary["machines"][0]
+    text = render(summary)
+    assert "epr†" in text and "different code" in text and "2 different machines" in text
+
+
+def test_the_code_of_an_algorithm_is_what_it_imports():
+    code = code_of(["lambdapress.algorithms.epr", "somebody.elses"])
+    assert {"algorithms/epr.py", "algorithms/latents.py", "framework/entropy.py"} <= set(code)
+    assert not {"algorithms/pruning.py", "framework/algorithm.py"} & set(code) and changed(code) == []
+    assert changed({**code, "../../etc/passwd": "0"}) == ["../../etc/passwd"]
 
 
 def test_a_baseline_is_the_one_of_the_same_settings(tmp_path):
@@ -277,7 +417,7 @@ def test_failed_trials_keep_their_row_and_spoil_no_mean(tmp_path):
     assert (whole["n"], whole["n_failed"], whole["pareto"]) == (0, 1, False)
     assert math.isnan(whole["size_bytes"])
     only = summarise(load_results(tmp_path / "trial2"))
-    assert only["n"].tolist() == [0] and only["hypervolume"].tolist() == [0]
+    assert only["n"].tolist() == [0] and only["hypervolume"].isna().all()
 
 
 def test_unlike_trials_are_not_averaged_as_seeds(tmp_path):
@@ -307,7 +447,7 @@ def test_error_line(error, wanted):
 
 def test_reading_results_needs_no_tensorflow():
     code = (
-        "import sys; from lambdapress.sweeps.results import frames, pareto; "
+        "import sys; from lambdapress.sweeps.results import comparison, curve_files, published, records; "
         "from lambdapress.sweeps.report import plot, tables; "
         "names = ('tensorflow', 'gin', 'matplotlib.pyplot', 'lambdapress.framework.algorithm'); "
         "print([name for name in names if name in sys.modules])"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lambdapress.sweeps.results.significance import dominated_probability, holm, p_value
+from lambdapress.sweeps.statistics.significance import dominated_probability, holm, p_value
 
 
 def test_a_p_value_is_that_of_a_paired_t_test():

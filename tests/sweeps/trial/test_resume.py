@@ -16,7 +16,7 @@ import tensorflow as tf
 from lambdapress.framework.training.checkpoint import CheckpointError
 from lambdapress.sweeps.trial.callbacks import Clock
 from lambdapress.sweeps.trial.run import run_trial
-from lambdapress.sweeps.trial.trial import CHECKPOINT, CLOCK, Trial
+from lambdapress.sweeps.trial.trial import CHECKPOINT, CLOCK, EPOCHS, Trial
 from lambdapress.tasks.datasets import Split
 from lambdapress.tasks.keras_task import batches
 
@@ -96,9 +96,10 @@ def test_a_killed_trial_ends_with_the_bytes_of_one_that_was_not(tmp_path):
 
     for directory in (killed, damaged):
         assert (directory / "model.lpz").read_bytes() == (calm / "model.lpz").read_bytes()
-        for name in ("metric", "metric_compressible", "estimated_bytes"):
+        for name in ("metrics", "metric_compressible", "estimated_bytes"):
             assert record(directory)[name] == record(calm)[name]
         assert scalars(directory) == scalars(calm)
+        assert (directory / EPOCHS).read_text() == (calm / EPOCHS).read_text()
         assert not (directory / CHECKPOINT).exists() and not (directory / CLOCK).exists()
     assert record(killed)["train_seconds"] > before["2"]
 

@@ -1,0 +1,1 @@
+"""Computes with sizes and metrics: Pareto fronts, Bjøntegaard's deltas, intervals, tests. Pure functions."""
