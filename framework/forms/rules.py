@@ -12,6 +12,7 @@ from ..surgery.weights import Weight
 
 Rule = tuple[str, Algorithm | None]
 Rules = Algorithm | Sequence[Rule]
+_IN_FULL = ("gain", "offset")  # roles of weights that stay in full unless a rule means them
 
 
 class RuleError(LambdapressError, ValueError):
@@ -25,7 +26,8 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
       rules: an ordered sequence of `(pattern, algorithm or None)`. The first pair whose regular expression
         is found anywhere in the path (`re.search`) decides; None keeps the weight in full. An algorithm
         instead of a sequence takes every kernel, embedding and bias, and leaves the gains and offsets of
-        normalisations in full.
+        normalisations in full. So does a pattern that matches any path, such as `.*`: a gain or an offset is
+        compressed only by a pattern that says something about its path, such as `gamma`.
       weights: of the model. Candidates are floating-point weights that layers train and hold as attributes;
         statistics and counters stay in full under any rules.
 
@@ -40,7 +42,7 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
             + (f" (it has {len(weights)} other variables)." if weights else ". Was it built?")
         )
     if isinstance(rules, Algorithm):
-        taken = {s.path: rules for s in candidates if s.role not in ("gain", "offset")}
+        taken = {s.path: rules for s in candidates if s.role not in _IN_FULL}
         if not taken:
             raise RuleError(
                 "The model has nothing to compress but normalisations' gains and offsets; name those that "
@@ -60,7 +62,7 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
     used = [False] * len(rules)
     for spec in candidates:
         for index, (pattern, algorithm) in enumerate(rules):
-            if re.search(pattern, spec.path):
+            if _takes(pattern, spec):
                 used[index] = True
                 if algorithm is not None:
                     assigned[spec.path] = algorithm
@@ -71,6 +73,11 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
     if not assigned:
         raise RuleError(f"The rules {rules!r} choose no weight; give at least one an algorithm.")
     return assigned
+
+
+def _takes(pattern: str, spec: WeightSpec) -> bool:
+    """Tells whether a pattern takes a weight; one that matches the empty path says nothing of any path."""
+    return bool(re.search(pattern, spec.path)) and (spec.role not in _IN_FULL or not re.search(pattern, ""))
 
 
 def _checked(rule: Rule) -> Rule:
@@ -88,8 +95,10 @@ def _checked(rule: Rule) -> Rule:
 
 def _unused(pattern: str, candidates: Sequence[WeightSpec]) -> str:
     paths = [spec.path for spec in candidates]
-    if any(re.search(pattern, path) for path in paths):
+    if any(_takes(pattern, spec) for spec in candidates):
         return f"The rule {pattern!r} takes no weight: rules before it match all that it matches."
+    if re.search(pattern, ""):
+        return f"The rule {pattern!r} takes no weight: what is left are gains and offsets, to be named."
     near = near_misses(pattern, paths) or paths[:3]
     listed = ", ".join(map(repr, near))
     return (

@@ -40,7 +40,8 @@ class Processes(Executor):
         next(worker for worker in self._workers if worker.job is None).start(job)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        return [worker.take() for worker in _ended(self._workers, seconds)]
+        outcomes = [worker.take() for worker in _ended(self._workers, seconds)]
+        return [outcome for outcome in outcomes if outcome is not None]
 
     def close(self) -> None:
         for worker in self._workers:
@@ -77,6 +78,7 @@ class _Worker:
     def __init__(self, threads: int):
         self._threads = threads
         self._alive = False
+        self._ready = False
         self._trials = 0
         self.job: Job | None = None
         self.pipe: Any = None
@@ -93,31 +95,46 @@ class _Worker:
             with _environment(self._threads):
                 self.process.start()
             theirs.close()
-            self._alive = True
+            self._alive, self._ready = True, False
             self._trials = 0
         self._trials += 1
         self.job = job
         with contextlib.suppress(OSError):  # a worker that died just now: `take` finds out
             self.pipe.send(job)
 
-    def take(self) -> Outcome:
-        """Returns how the job ended, and frees the worker.
+    def take(self) -> Outcome | None:
+        """Returns how the job ended, and frees the worker; None if the worker only said that it is there.
 
         Raises:
-          ExecutionError: as the worker raised it.
+          ExecutionError: as the worker raised it, and where the process died before it could take a job: that
+            is no fault of the trial.
         """
-        job, self.job = self.job, None
-        assert job is not None
+        assert self.job is not None
         try:
             kind, value = self.pipe.recv()
         except (EOFError, OSError):
-            self.process.join()
-            code = self.process.exitcode
-            self.stop()
-            return Outcome(job, death=f"by {_signal_name(-code)}" if code < 0 else f"with exit code {code}")
+            return self._dead(self.job)
+        if kind == "ready":
+            self._ready = True
+            return None
+        job, self.job = self.job, None
         if kind == "error":
             raise ExecutionError(value)
         return Outcome(job, value)
+
+    def _dead(self, job: Job) -> Outcome:
+        self.process.join()
+        code, ready = self.process.exitcode, self._ready
+        self.job = None
+        self.stop()
+        death = f"by {_signal_name(-code)}" if code < 0 else f"with exit code {code}"
+        if not ready:
+            raise ExecutionError(
+                f"A worker process ended {death} before it could take a trial. A Python script that runs a "
+                "sweep must be a file whose code is below `if __name__ == '__main__':`, since worker "
+                "processes import it; executor='here' needs no worker."
+            )
+        return Outcome(job, death=death)
 
     def stop(self) -> None:
         """Kills the process. The trial that it runs gets no result, and can be run again."""
@@ -160,6 +177,7 @@ def _serve(pipe: Any) -> None:
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     quiet()
+    pipe.send(("ready", None))
     while True:
         try:
             job = pipe.recv()

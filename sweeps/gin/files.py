@@ -22,13 +22,18 @@ def description(path: Path) -> str:
     return line.lstrip("#").strip() if line.startswith("#") else ""
 
 
-def find(name: str) -> Path:
+def find(name: str, beside: str | None = None) -> Path:
     """Finds the gin file called `name`: as given, then among the package's own. `.gin` may be left out.
+
+    Args:
+      name: of the file.
+      beside: path of a file that includes it, in whose folder it is looked for first.
 
     Raises:
       ConfigError: where there is none; the message lists the package's own.
     """
-    for base in (Path(), GIN_CONFIGS, GIN_CONFIGS / "sweeps"):
+    first = (Path(beside).parent,) if beside is not None else ()
+    for base in (*first, Path(), GIN_CONFIGS, GIN_CONFIGS / "sweeps"):
         for candidate in (base / name, base / f"{name}.gin"):
             if candidate.is_file():
                 return candidate

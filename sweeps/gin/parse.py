@@ -30,7 +30,7 @@ def read_file(path: str | Path, including: tuple[str, ...] = ()) -> Source:
     if str(path) in including:
         raise ConfigError(f"gin files include each other: {' → '.join((*including, str(path)))}.")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from None
     return read(text, f"{path}:{{line}}", (*including, str(path)))
@@ -69,6 +69,11 @@ def read(text: str, where: str, including: tuple[str, ...] = ()) -> Source:
         message, line = error.msg, error.lineno or line
         if message.startswith("Expected newline"):
             message += " Is a string to be in quotes?"
+        elif message.startswith(("Unexpected token", "malformed node")):
+            token = message.partition("Failed to parse token ")[2]
+            message = (
+                f"{token or message} Values are numbers, strings in quotes, lists, tuples, dictionaries."
+            )
     except tokenize.TokenError as error:
         message, line = f"{error.args[0]}; is a bracket or a quote left open?", error.args[1][0]
     raise ConfigError(f"{where.replace('{line}', str(line))}: {message}")
@@ -84,13 +89,22 @@ class _Delegate(gin_config.ParserDelegate):
             raise SyntaxError(str(error)) from None
         return super().configurable_reference(scoped_selector, evaluate)
 
+    def macro(self, name: str) -> Any:
+        """Returns a macro's reference; of a constant of the user's module its value, so that it counts."""
+        if name == "gin.REQUIRED":
+            raise SyntaxError("%gin.REQUIRED has no value; give one.")
+        constants = gin_config._CONSTANTS
+        if len(constants.matching_selectors(name)) == 1:
+            return constants.get_match(name)
+        return super().macro(name)
+
 
 def _statement(statement: Any, where: str, including: tuple[str, ...]) -> Source:
     if isinstance(statement, config_parser.ImportStatement):
         return _import(statement, where)
     if isinstance(statement, config_parser.IncludeStatement):
         try:
-            path = find(statement.filename)
+            path = find(statement.filename, beside=including[-1] if including else None)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
         return read_file(path, including)

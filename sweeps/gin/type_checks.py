@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import types
 import typing
 from collections.abc import Iterable
 from typing import Any
@@ -27,7 +28,13 @@ def check_types(bindings: Iterable[Binding]) -> None:
     every = typeguard.CollectionCheckStrategy.ALL_ITEMS
     for binding in bindings:
         references = list(gin_config.iterate_references({("", ""): {"": binding.value}}))
-        if not all(repr(reference).startswith("%") for reference in references):
+        objects = [reference for reference in references if not repr(reference).startswith("%")]
+        if objects and binding.selector.startswith("lambdapress.sweeps."):
+            raise ConfigError(
+                f"{binding.where}: {binding.key} has {objects[0]!r}; tasks and algorithms are given by name, "
+                f"in quotes: {_name_of(objects[0])!r}."
+            )
+        if objects:
             continue
         try:
             value = copy.deepcopy(binding.value)  # copying is how gin resolves a macro
@@ -38,11 +45,23 @@ def check_types(bindings: Iterable[Binding]) -> None:
         hint = _hints(gin.get_configurable(binding.selector)).get(binding.parameter, Any)
         try:
             typeguard.check_type(value, hint, collection_check_strategy=every)
+            if isinstance(value, bool) and not _takes_booleans(hint):
+                raise typeguard.TypeCheckError("a boolean is no number here")
         except typeguard.TypeCheckError as error:
             raise ConfigError(
                 f"{binding.where}: {binding.key} = {value!r} has the wrong type; it takes {_shown(hint)} "
                 f"({' '.join(str(error).split())})."
             ) from None
+
+
+def _name_of(reference: Any) -> str:
+    return repr(reference).lstrip("@").removesuffix("()").rpartition("/")[2]
+
+
+def _takes_booleans(hint: Any) -> bool:
+    """Tells whether an annotation means booleans, or anything: a boolean is an `int` to Python alone."""
+    parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    return any(part is bool or part is Any or part is object for part in parts)
 
 
 def _hints(configurable: Any) -> dict[str, Any]:

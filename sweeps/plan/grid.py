@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
 
 Axes = Mapping[str, Sequence[Any]]
+MOST_LMBDA = 2.0**63
+"""λ is below this: results hold no larger number."""
 
 
 @gin.register("sweep", module="lambdapress.sweeps")
@@ -29,7 +30,7 @@ class Sweep:
         their union; with one value for each axis, several parameters change together.
 
     Raises:
-      ValueError: for an empty or repeated entry, a negative or infinite λ, a negative seed.
+      ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed.
     """
 
     tasks: Sequence[str] = ()
@@ -52,9 +53,9 @@ class Sweep:
         per_algorithm = self.lmbdas if isinstance(self.lmbdas, Mapping) else {"": self.lmbdas}
         for algorithm, lmbdas in per_algorithm.items():
             where = f"sweep.lmbdas[{algorithm!r}]" if algorithm else "sweep.lmbdas"
-            bad = [lmbda for lmbda in lmbdas if not (math.isfinite(lmbda) and lmbda >= 0)]
+            bad = [lmbda for lmbda in lmbdas if not 0 <= lmbda < MOST_LMBDA]
             if bad:
-                raise ValueError(f"{where} has {bad[0]!r}; λ is a finite number, 0 or more.")
+                raise ValueError(f"{where} has {bad[0]!r}; λ is a number of at least 0 and below 2**63.")
             _no_repeats(where, lmbdas)
 
 

@@ -148,6 +148,7 @@ def _freeze(
         if named <= used:
             break
         used |= named
+    kept = _used_macros(kept)
     kept = _pin_own(dataclasses.replace(kept, imports=_needed(kept, used, library)), library)
     text = load(kept)
     if any(binding.key == "trial.init_from" for binding in kept.bindings):
@@ -186,6 +187,17 @@ def _check_taken(
         ours = binding.selector in library.owners or binding.selector == _TRIAL
         if ours and binding.key not in taken:
             raise ConfigError(f"{binding.where}: nothing in this sweep takes {binding.key}.")
+
+
+def _used_macros(source: Source) -> Source:
+    """Leaves out macros that no binding refers to: they are not part of a trial."""
+    while True:
+        values = [repr(binding.value) for binding in source.bindings]
+        names = {name for value in values for name in re.findall(r"%([\w./]+)", value)}
+        kept = source.only(lambda b, names=names: b.selector != "gin.macro" or b.scope in names)
+        if kept == source:
+            return source
+        source = kept
 
 
 def _needed(source: Source, used: set[str], library: _Library) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from ..gin import registries, user_modules
 from ..gin.isolation import isolated
 from ..results.provenance import versions
 from ..results.schema import FIELDS, RESULT, SCHEMA
+from .machine_faults import is_of_the_machine
 from .settings import Settings
 from .trial import CHECKPOINT, CLOCK, CONFIG, EPOCHS, EVENTS, LOCK, OPERATIVE, PROGRESS, Report, Trial
 
@@ -40,7 +41,8 @@ def run_trial(
 
     Raises:
       DatasetError: if the task's data is missing; nothing is recorded, so the trial can run once it is there.
-      OSError: if a file cannot be read or written.
+      OSError: if a file cannot be read or written, or the machine has no more room for files (see
+        `machine_faults.py`); nothing is recorded then, either.
     """
     from ...framework.training.checkpoint import CheckpointError
     from ...tasks.datasets import DatasetError
@@ -72,6 +74,8 @@ def run_trial(
         except DatasetError:
             raise
         except Exception as error:
+            if is_of_the_machine(error):
+                raise OSError(str(error)) from error
             result["error"] = _describe(error)
         (directory / OPERATIVE).write_text(gin.operative_config_str(), encoding="utf-8")
     write_result(directory, result)

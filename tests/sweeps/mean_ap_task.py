@@ -16,9 +16,9 @@ from lambdapress.tasks.digits import Digits
 PROPERTIES = np.array([[d % 2 == 0, d in (2, 3, 5, 7), d in (0, 6, 8, 9)] for d in range(10)], np.int64)
 
 
-@tasks.register("digit_properties")
+@tasks.register("retrieval")
 @dataclasses.dataclass(frozen=True)
-class DigitProperties(Digits):
+class Retrieval(Digits):
     """Three properties of each digit, retrieved by a logit each."""
 
     metrics = (Metric("mean_ap"),)

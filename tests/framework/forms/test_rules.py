@@ -31,10 +31,23 @@ def test_the_first_match_wins_and_none_keeps_a_weight(weights):
     assert taken == {"dense/kernel": POWER, "dense_1/kernel": POWER, "dense_1/bias": NONE}
 
 
-def test_rules_may_take_gains_but_never_statistics(weights):
-    taken = assign([("", POWER)], weights)
-    assert "batch_normalization/gamma" in taken
-    assert not any("moving" in path for path in taken)
+@pytest.mark.parametrize("pattern", ["", ".*", "(?i)", "(dense)?"])
+def test_a_rule_for_everything_takes_what_an_algorithm_takes_without_rules(weights, pattern):
+    assert assign([(pattern, POWER)], weights) == assign(POWER, weights)
+    kept = assign([("dense_1", None), (pattern, POWER)], weights)
+    assert sorted(kept) == ["dense/bias", "dense/kernel"], "keeping a weight compresses no other"
+
+
+def test_rules_may_take_gains_that_they_name_but_never_statistics(weights):
+    taken = assign([("gamma|beta", NONE), (".*", POWER)], weights)
+    assert {path for path, algorithm in taken.items() if algorithm == NONE} == {
+        "batch_normalization/gamma",
+        "batch_normalization/beta",
+    }
+    assert "batch_normalization/beta" in assign([("normalization", POWER)], weights)
+    assert not any("moving" in path for path in assign([(".+", POWER)], weights))
+    with pytest.raises(RuleError, match="takes no weight"):
+        assign([("dense", POWER), (".*", POWER)], weights)
 
 
 @pytest.mark.parametrize(

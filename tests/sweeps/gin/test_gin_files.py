@@ -58,6 +58,12 @@ def test_every_file_of_the_package_says_what_it_is_and_names_something_that_exis
         ("\n\ndigits.epoch = 3", r"^x\.gin:3: 'digits' has no parameter 'epoch' \(did you mean 'epochs'\?"),
         ("digits.epochs = 'five'", r"^x\.gin:1: digits\.epochs = 'five' has the wrong type; it takes int"),
         ("digits.epochs = 2.5", "wrong type; it takes int"),
+        ("digits.epochs = True", r"digits\.epochs = True has the wrong type; it takes int"),
+        ("epr.log_step = False", r"epr\.log_step = False has the wrong type; it takes float"),
+        ("digits.learning_rate = nan", "'nan' Values are numbers, strings in quotes"),
+        ("digits.epochs = %gin.REQUIRED", "%gin.REQUIRED has no value; give one"),
+        ("sweep.tasks = @digits", r"sweep\.tasks has @digits; .* given by name, in quotes: 'digits'"),
+        ("sweep.algorithms = [@epr()]", r"sweep\.algorithms has @epr\(\); .* in quotes: 'epr'"),
         ("N = 'x'\ndigits.epochs = %N", r"^x\.gin:2: digits\.epochs = 'x' has the wrong type"),
         ("digits.epochs = %N", r"^x\.gin:1: %N has no value; add `N = …`"),
         ("digits.epochs = @Epochs()", r"^x\.gin:1: nothing is called 'Epochs'"),
@@ -142,3 +148,22 @@ def test_the_callers_gin_config_comes_back():
     assert gin.config_str() == before
     assert gin.config_is_locked()
     assert gin.query_parameter("digits.epochs") == 77
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    (tmp_path / "a.gin").write_bytes("\ufeffdigits.epochs = 3\n".encode())
+    assert [binding.value for binding in read_file(tmp_path / "a.gin").bindings] == [3]
+
+
+def test_what_is_included_is_looked_for_beside_the_file_that_includes_it(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "sweep.gin").write_text("include 'digits.gin'\n")
+    (tmp_path / "mine" / "digits.gin").write_text("digits.epochs = 7\n")
+    monkeypatch.chdir(tmp_path)
+    assert [binding.value for binding in read_file("mine/sweep.gin").bindings] == [7]
+
+
+def test_a_constant_of_a_module_counts_by_its_value(tmp_path, monkeypatch):
+    (tmp_path / "own_constants.py").write_text("import gin\ngin.constant('own_constants.EPOCHS', 4)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "digits.epochs = 4" in loaded("import own_constants\ndigits.epochs = %own_constants.EPOCHS")

@@ -82,6 +82,7 @@ def test_an_algorithm_that_uses_lmbda_needs_one(lmbdas):
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        ({"lmbdas": [2.0**63]}, "at least 0 and below"),
         (dict(tasks=[]), "sweep.tasks is empty"),
         (dict(tasks="digits"), r"give a list, \['digits'\]"),
         (dict(algorithms=[]), "sweep.algorithms is empty"),
@@ -89,8 +90,8 @@ def test_an_algorithm_that_uses_lmbda_needs_one(lmbdas):
         (dict(seeds=[0, 0]), "sweep.seeds has 0 more than once"),
         (dict(seeds=[-1]), "sweep.seeds has -1"),
         (dict(lmbdas=[-1.0]), "sweep.lmbdas has -1.0"),
-        (dict(lmbdas=[math.inf]), "finite"),
-        (dict(lmbdas=[math.nan]), "finite"),
+        (dict(lmbdas=[math.inf]), "at least 0 and below"),
+        (dict(lmbdas=[math.nan]), "at least 0 and below"),
         (dict(lmbdas=[1, 1.0, 1]), "1 more than once"),
         (dict(lmbdas={"a": [-1]}), r"sweep.lmbdas\['a'\] has -1"),
     ],

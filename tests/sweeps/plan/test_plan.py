@@ -193,3 +193,14 @@ def test_a_binding_without_effect_is_refused_unless_its_algorithm_was_left_out(s
         plan(sweep_file("big/digits.epochs = 3\n"))
     left_out = sweep_file("power_law.log_step = 0.0\n")
     assert len(plan(left_out, ["sweep.algorithms = ['none']"]).trials) == 1
+
+
+def test_a_macro_of_the_sweep_is_no_part_of_its_trials(tmp_path):
+    text = "sweep.tasks = ['digits']\nsweep.algorithms = ['epr']\nsweep.lmbdas = %L\nsweep.seeds = [0]\n"
+    few, more, used = (tmp_path / name for name in ("few.gin", "more.gin", "used.gin"))
+    few.write_text("L = [0.1, 1]\n" + text)
+    more.write_text("L = [0.1, 1, 2]\n" + text)
+    used.write_text("L = [0.1, 1]\nN = %M\nM = 7\ndigits.epochs = %N\n" + text)
+    assert set(identities(plan(few)).items()) < set(identities(plan(more)).items())
+    (trial, _) = plan(used).trials
+    assert "M = 7" in trial.config and "L = " not in trial.config
