@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import h5py
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from ..atomic import PathLike
 from ..errors import LambdapressError
 from ..messages import first_line
 from ..surgery.private import SavedMetadata
+
+_LONGEST = 300  # characters of Keras's own errors, which may show a whole config
 
 
 class KerasFileError(LambdapressError, ValueError):
@@ -43,6 +47,7 @@ def load_keras(path: PathLike, allow_code: bool = False) -> tf.keras.Model:
             f"{str(path)!r} is neither an HDF5 file nor an archive whose name ends in .keras. A model is a "
             ".keras or .h5 file or a SavedModel's folder."
         )
+    _check_version(path, h5)
     try:
         if not allow_code and (h5 or path.is_dir()) and _has_code(_hdf5(path) if h5 else _saved_model(path)):
             raise KerasFileError(
@@ -54,6 +59,7 @@ def load_keras(path: PathLike, allow_code: bool = False) -> tf.keras.Model:
         raise
     except Exception as error:  # Keras has no exception of its own
         reason = first_line(error)
+        reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
         if "safe_mode=False" in str(error):
             reason = (
                 "it holds Python code, of a Lambda layer. If you trust whoever wrote it: --allow-code, or "
@@ -78,15 +84,66 @@ def _hdf5(path: Path) -> Iterable[str]:
     return [text.decode() if isinstance(text, bytes) else str(text)]
 
 
-def _saved_model(path: Path) -> Iterable[str]:
-    """Returns the descriptions of the objects in a SavedModel that Keras wrote, as JSON texts."""
-    metadata = path / "keras_metadata.pb"
-    if not metadata.is_file():
-        raise KerasFileError(f"{str(path)!r} is no SavedModel of a Keras model: it has no keras_metadata.pb.")
+def _check_version(path: Path, h5: bool) -> None:
+    """Refuses files of Keras 3, by their version; they describe layers in another way.
+
+    Raises:
+      KerasFileError: with that version.
+    """
+    version = _version_in_hdf5(path) if h5 else _version_in_archive(path) if path.is_file() else None
+    major = version.partition(".")[0] if isinstance(version, str) else ""
+    if major.isdigit() and int(major) > 2:
+        raise KerasFileError(
+            f"{str(path)!r} was written by Keras {str(version)[:20]}; this is Keras "
+            f"{metadata.version('keras')}, which reads files of Keras 2. Where it was written, the environment "
+            "variable TF_USE_LEGACY_KERAS=1 makes tf.keras Keras 2."
+        )
+
+
+def _version_in_archive(path: Path) -> Any:
     try:
-        return [node.metadata for node in SavedMetadata.FromString(metadata.read_bytes()).nodes]
+        with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
+            return json.loads(file.read(1_000_000)).get("keras_version")
+    except (KeyError, ValueError, OSError, AttributeError, zipfile.BadZipFile):  # load_model will say it
+        return None
+
+
+def _version_in_hdf5(path: Path) -> Any:
+    with h5py.File(path) as file:
+        version = file.attrs.get("keras_version")
+    return version.decode(errors="replace") if isinstance(version, bytes) else version
+
+
+def _saved_model(path: Path) -> Iterable[str]:
+    """Returns the descriptions of the objects in a SavedModel that Keras wrote, as JSON texts.
+
+    They are in `keras_metadata.pb` since TensorFlow 2.5, and in the SavedModel itself before.
+    """
+    descriptions, graph = path / "keras_metadata.pb", path / "saved_model.pb"
+    try:
+        if descriptions.is_file():
+            return [node.metadata for node in SavedMetadata.FromString(descriptions.read_bytes()).nodes]
+        if graph.is_file():
+            found = _described_in(saved_model_pb2.SavedModel.FromString(graph.read_bytes()))
+            if found:
+                return found
     except DecodeError as error:
-        raise KerasFileError(f"{str(metadata)!r} is damaged: {error}.") from error
+        raise KerasFileError(f"{str(path)!r} is damaged: {error}.") from error
+    if not graph.is_file() and tf.train.latest_checkpoint(str(path)) or list(path.glob("*.index")):
+        raise KerasFileError(
+            f"{str(path)!r} holds checkpoints, which are values without a model. Load them into the model "
+            "that the code builds, and save that; or train a task from them by trial.init_from."
+        )
+    raise KerasFileError(f"{str(path)!r} is no SavedModel of a Keras model: nothing in it describes layers.")
+
+
+def _described_in(saved: Any) -> list[str]:
+    return [
+        node.user_object.metadata
+        for graph in saved.meta_graphs
+        for node in graph.object_graph_def.nodes
+        if node.user_object.identifier.startswith("_tf_keras") and node.user_object.metadata
+    ]
 
 
 def _has_code(texts: Iterable[str]) -> bool:

@@ -6,12 +6,17 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 
+import h5py
+import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from tensorflow.core.protobuf import saved_model_pb2
 
-from lambdapress.framework import algorithms
+from lambdapress.framework import algorithms, load, to_plain
+from lambdapress.framework.surgery.private import SavedMetadata
 from lambdapress.sweeps.cli.main import main
 from lambdapress.tasks.digits import Digits
 
@@ -162,9 +167,51 @@ def test_what_is_no_model_is_named(tmp_path):
         (text, "is neither an HDF5 file nor an archive"),
         (folder, "is no SavedModel of a Keras model"),
         (weights, "holds weights and no architecture"),
+        (of_keras_3(tmp_path / "three.keras"), "was written by Keras 3.15.0; this is Keras 2.14"),
+        (of_keras_3(tmp_path / "three.h5"), "was written by Keras 3.15.0; this is Keras 2.14"),
+        (checkpoints(tmp_path / "checkpoints"), "holds checkpoints, which are values without a model"),
     ):
         result = CliRunner().invoke(main, ["compress", str(path), str(tmp_path / "x.lpz")])
         assert result.exit_code == 2 and message in result.output and str(path) in result.output
+        assert len(result.output) < 600 and "--import" not in result.output
+
+
+def of_keras_3(path):
+    """Writes what tells a file of Keras 3: its version, and a description that Keras 2 cannot read."""
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file.attrs["keras_version"], file.attrs["model_config"] = "3.15.0", '{"module": "keras"}'
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("metadata.json", '{"keras_version": "3.15.0"}')
+            archive.writestr("config.json", '{"module": "keras", "class_name": "Sequential"}')
+    return path
+
+
+def checkpoints(folder):
+    tf.train.Checkpoint(x=tf.Variable(1.0)).save(str(folder / "ckpt"))
+    return folder
+
+
+def test_a_saved_model_of_tensorflow_2_4_is_read(tmp_path):
+    """Its description of layers is in saved_model.pb; keras_metadata.pb came with TensorFlow 2.5."""
+    model = tf.keras.Sequential([tf.keras.layers.Dense(40, input_shape=(30,)), tf.keras.layers.Dense(3)])
+    model.save(tmp_path / "old", save_format="tf")
+    path, metadata = tmp_path / "old" / "saved_model.pb", tmp_path / "old" / "keras_metadata.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for node in SavedMetadata.FromString(metadata.read_bytes()).nodes:
+        described = saved.meta_graphs[0].object_graph_def.nodes[node.node_id].user_object
+        described.identifier, described.metadata = node.identifier, node.metadata
+    path.write_bytes(saved.SerializeToString())
+    metadata.unlink()
+    out = tmp_path / "x.lpz"
+    result = CliRunner().invoke(
+        main, ["compress", str(tmp_path / "old"), str(out), "--algorithm", "lossless"]
+    )
+    assert result.exit_code == 0, result.output
+    restored = to_plain(load(out, model))
+    for ours, theirs in zip(restored.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_custom_layer_is_known_once_its_module_is_imported(tmp_path):
