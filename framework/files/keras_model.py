@@ -95,8 +95,8 @@ def _check_version(path: Path, h5: bool) -> None:
     if major.isdigit() and int(major) > 2:
         raise KerasFileError(
             f"{str(path)!r} was written by Keras {str(version)[:20]}; this is Keras "
-            f"{metadata.version('keras')}, which reads files of Keras 2. Where it was written, the environment "
-            "variable TF_USE_LEGACY_KERAS=1 makes tf.keras Keras 2."
+            f"{metadata.version('keras')}, which reads files of Keras 2. Where it was written, the "
+            "environment variable TF_USE_LEGACY_KERAS=1 makes tf.keras Keras 2."
         )
 
 
