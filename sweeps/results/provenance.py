@@ -103,11 +103,11 @@ def changed(code: Mapping[str, str]) -> list[str]:
 
 @functools.cache
 def _hash(file: str) -> str:
-    """Returns 16 digits of a source file's hash; empty for a file that there is not, or a path elsewhere."""
+    """Returns 16 digits of the hash of a file's code, without docstrings; empty for a file that there is not, or a path elsewhere."""
     path = _ROOT / file
     if not file.startswith(_PARTS) or ".." in file or path.suffix != ".py" or not path.is_file():
         return ""
-    return source_hash([path])[:16]
+    return source_hash([path], docstrings=False)[:16]
 
 
 def _file_of(module: str) -> str | None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from lambdapress.sweeps.gin.source_hash import source_hash
 from lambdapress.sweeps.report.tables import render
 from lambdapress.sweeps.results.frames import error_line, load_results
 from lambdapress.sweeps.results.provenance import changed, code_of
@@ -454,3 +455,15 @@ def test_reading_results_needs_no_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_words_are_no_code(tmp_path):
+    def hashes(text):
+        (tmp_path / "a.py").write_text(text)
+        return [source_hash([tmp_path / "a.py"], docstrings=d) for d in (True, False)]
+
+    plain = hashes('"""One."""\ndef f():\n    """Two."""\n    return "x"\n')
+    assert hashes('"""One."""\n\n# three\ndef f():\n    """Two."""\n    return "x"\n') == plain
+    reworded = hashes('"""Uno."""\ndef f():\n    """Due."""\n    return "x"\n')
+    assert reworded[0] != plain[0] and reworded[1] == plain[1]
+    assert hashes('"""One."""\ndef f():\n    """Two."""\n    return "y"\n')[1] != plain[1]
