@@ -103,7 +103,7 @@ def changed(code: Mapping[str, str]) -> list[str]:
 
 @functools.cache
 def _hash(file: str) -> str:
-    """Returns 16 digits of the hash of a file's code, without docstrings; empty for a file that there is not, or a path elsewhere."""
+    """Returns 16 digits of the hash of a file's code; empty for a path elsewhere, or of no file."""
     path = _ROOT / file
     if not file.startswith(_PARTS) or ".." in file or path.suffix != ".py" or not path.is_file():
         return ""
