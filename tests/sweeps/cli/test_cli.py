@@ -74,7 +74,7 @@ def test_a_dry_run_lists_identities_and_leaves_no_trace(tmp_path):
             "--lmbda is missing: 'power_law' takes a λ",
         ),
         (["train", "--task", "digits", "--algorithm", "half", "--lmbda", "1"], "λ means nothing to 'half'"),
-        (["train", "--task", "digits", "--algorithm", "power_law", "--lmbda", "-1"], "0 or more"),
+        (["train", "--task", "digits", "--algorithm", "power_law", "--lmbda", "-1"], "at least 0"),
         (["table", "nowhere"], "nowhere"),
         (["plot", "nowhere"], "nowhere"),
         (["compress", "nowhere.keras", "out.lpz"], "nowhere.keras"),
