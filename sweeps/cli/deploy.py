@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import data_option
+from .options import data_option, metric_option
 
 
 def _pairs(options: tuple[str, ...]) -> dict[str, str]:
@@ -98,6 +98,7 @@ def export(
     "--fold-batch-norm", is_flag=True, help="Adds files with batch normalisations folded into weights."
 )
 @click.option("--sparse-kernels", is_flag=True, help="Adds a tflite file with zeros stored sparsely.")
+@metric_option
 @click.option("--no-metric", is_flag=True, help="Does not evaluate the files, which takes the task's data.")
 @click.option("--csv", "style", flag_value="csv", help="Comma-separated values, every column.")
 @click.option("--markdown", "style", flag_value="markdown", help="For a README or a report.")
@@ -108,6 +109,7 @@ def benchmark(
     seconds: float,
     fold_batch_norm: bool,
     sparse_kernels: bool,
+    metric: str | None,
     no_metric: bool,
     style: str | None,
     data_dir: str | None,
@@ -136,6 +138,7 @@ def benchmark(
             evaluate=not no_metric,
             data_dir=data_dir,
             report=lambda text: status.update(f"Measuring: {text}"),
+            metric=metric,
         )
     width = Console().width if sys.stdout.isatty() else 150
     click.echo(render(frame, style or "terminal", width), nl=False)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...framework.atomic import PathLike
 from ...framework.errors import LambdapressError
+from ...framework.messages import alternatives
 from ..trial.trial import ARTEFACT
 from .trial_model import size_of, trial_model, zipped_size
 
@@ -35,6 +36,7 @@ def benchmark(
     evaluate: bool = True,
     data_dir: PathLike | None = None,
     report: Callable[[str], None] = lambda text: None,
+    metric: str | None = None,
 ) -> pd.DataFrame:
     """Exports a trial's model in every format, and measures each file in processes of its own.
 
@@ -45,18 +47,19 @@ def benchmark(
       evaluate: whether the task's metric is measured for each file.
       data_dir: sets `TFDS_DATA_DIR` for the measurement.
       report: called with a short text before each step.
+      metric: name of the metric to measure; None: the task's main one.
 
     Returns:
       A row for the container and one for each format and number of threads (1, and all), with columns
       `format`, `decode`, `threads`, `bytes`, `zipped_bytes`, `load_seconds`, `peak_bytes` (resident memory
-      beyond that of the process before it opened the file, at batch 1), `metric` (the task's main
-      one, on the reported split), and for each batch size
+      beyond that of the process before it opened the file, at batch 1), `metric` (on the task's
+      reported split), and for each batch size
       `b1_first`, `b1_median`, `b1_p95` (seconds) and `b1_ratio` (median divided by that of plain weights
       in the same kind of file). A format that cannot hold the model has the reason as `error` and no numbers.
 
     Raises:
       FileNotFoundError, ConfigError, ContainerError: as `trial_model`.
-      BenchmarkError: where a measuring process dies.
+      BenchmarkError: where a measuring process dies, and where the task does not measure `metric`.
     """
     import pandas as pd
 
@@ -74,7 +77,7 @@ def benchmark(
                 "decode": "",
                 "bytes": size_of(container),
                 "zipped_bytes": zipped_size(container),
-                "metric": _metric(task, model) if evaluate else None,
+                "metric": _metric(task, model, metric) if evaluate else None,
             }
         )
         for form in all_measured() if formats is None else formats:
@@ -88,7 +91,7 @@ def benchmark(
                 continue
             row |= {"bytes": size_of(path), "zipped_bytes": zipped_size(path)}
             if evaluate:
-                row["metric"] = _metric(task, Served(path, model))
+                row["metric"] = _metric(task, Served(path, model), metric)
             for threads in dict.fromkeys((1, os.cpu_count() or 1)):
                 report(f"{form}, {threads} thread{'s' * (threads > 1)}")
                 measured = time_file(path, threads, seconds, form.name)
@@ -97,10 +100,15 @@ def benchmark(
     return _with_ratios(frame)
 
 
-def _metric(task: Task, model: Any) -> float:
-    from ...framework.task import main_value, reported_split
+def _metric(task: Task, model: Any, name: str | None) -> float:
+    from ...framework.task import reported_split
 
-    return main_value(task, task.evaluate(model, reported_split(task)))
+    values = task.evaluate(model, reported_split(task)).values
+    name = name or task.metrics[0].name
+    if name not in values:
+        known = alternatives(name, sorted(values))
+        raise BenchmarkError(f"--metric {name!r}: the task {task.name!r} does not measure it ({known}).")
+    return values[name]
 
 
 def time_file(path: Path, threads: int, seconds: float, form: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from lambdapress.framework.export.formats import all_measured, make_format
 from lambdapress.sweeps.cli.main import main
-from lambdapress.sweeps.deployment.benchmark import BenchmarkError, time_file
+from lambdapress.sweeps.deployment.benchmark import BenchmarkError, benchmark, time_file
 from lambdapress.sweeps.deployment.runtime import Served
 from lambdapress.sweeps.deployment.table import render
 from lambdapress.sweeps.deployment.trial_model import size_of, trial_model
@@ -135,3 +135,13 @@ def test_a_table_shows_what_could_not_be_exported():
     for style in ("terminal", "markdown"):
         shown = render(frame, style)
         assert "1.00×" in shown and "tflite during: it has no Betainc" in shown
+
+
+def test_the_benchmark_measures_the_metric_that_is_asked_for(trial):
+    with trial_model(trial) as (task, model):
+        values = task.evaluate(model).values
+    for metric, name in ((None, "accuracy"), ("nll", "nll")):
+        (container,) = benchmark(trial, [], metric=metric).to_dict("records")
+        assert container["metric"] == pytest.approx(values[name], rel=1e-5)
+    with pytest.raises(BenchmarkError, match="'digits' does not measure it .did you mean 'nll'"):
+        benchmark(trial, [], metric="nlll")
