@@ -197,7 +197,8 @@ def _panel(
             *key,
         ]
     if key:
-        axes.legend(handles=key, loc="lower right", fontsize=8.5, framealpha=0.9, edgecolor="none")
+        place = "lower right" if theirs.empty else "best"  # theirs may be anywhere
+        axes.legend(handles=key, loc=place, fontsize=8.5, framealpha=0.9, edgecolor="none")
     axes.set_xlabel("compressed size", fontsize=10)
     split = finished["split"].iloc[0]
     name = f"{split} {finished['metric_name'].iloc[0]}".strip()
@@ -264,7 +265,7 @@ def _curve(
 def _others(axes: Axes, others: pd.DataFrame, vertical: MetricAxis) -> list[Line2D]:
     """Draws the figures of others in grey; returns their part of the panel's legend."""
     key = []
-    marks = ("*", "p", "h", "8", "<", ">", "d", "X")
+    marks = ("p", "h", "8", "<", ">", "d", "*", "X")
     groups = others.groupby(["source", "algorithm"], sort=False) if len(others) else []
     for i, ((source, algorithm), rows) in enumerate(groups):
         rows = rows.sort_values("size_bytes")
@@ -274,10 +275,12 @@ def _others(axes: Axes, others: pd.DataFrame, vertical: MetricAxis) -> list[Line
             vertical.place(rows["metric"].to_numpy()),
             color=_GREY,
             marker=marks[i % len(marks)],
-            markersize=7,
+            markeredgecolor="white",
+            markeredgewidth=0.8,
+            markersize=8,
             linewidth=0.8,
             linestyle=":",
-            zorder=2.8,
+            zorder=4.5,
             label=_literal(f"{algorithm}, {source}{grade}"),
         )
         key.append(line)

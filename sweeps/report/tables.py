@@ -144,7 +144,8 @@ def _drops(rows: pd.DataFrame, scale: units.Scale) -> list[str]:
 def _remarks(rows: pd.DataFrame, scale: units.Scale) -> list[str]:
     """Returns the lines above a table: baseline, splits, and what keeps rows from being comparable."""
     metric, worse = rows["metric_name"].iloc[0], _worse(rows)
-    baselines = sorted({scale.text(b) for b in rows["baseline_metric"] if b == b})
+    ours = rows[rows["n"] > 0]
+    baselines = sorted({scale.text(b) for b in ours["baseline_metric"] if b == b})
     if baselines:
         listed = " or ".join(f"{b}%" if scale.unit == "%" else b for b in baselines)
         same = ", by its settings" if len(baselines) > 1 else ""
@@ -154,7 +155,6 @@ def _remarks(rows: pd.DataFrame, scale: units.Scale) -> list[str]:
         remarks = [f"baseline {listed} {metric}{same} ({worse}: {beyond} it, paired by seed)"]
     else:
         remarks = [f"no baseline: no trial of {BASELINE!r} has finished"]
-    ours = rows[rows["n"] > 0]
     if len(ours):
         chosen, split = ours["chosen_on"].iloc[0], ours["split"].iloc[0]
         held_out = "" if chosen == VALIDATION != split else ", the same split: nothing else was held out"
