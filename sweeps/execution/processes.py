@@ -177,11 +177,12 @@ def _serve(pipe: Any) -> None:
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     quiet()
-    pipe.send(("ready", None))
+    with contextlib.suppress(OSError):  # the runner may be gone by now
+        pipe.send(("ready", None))
     while True:
         try:
             job = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             pipe.send(("result", attempt(job)))
