@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import math
 import tempfile
@@ -74,7 +75,7 @@ class OfficialTask(Task):
             )
         self.config()
 
-    @property
+    @functools.cached_property  # an experiment's config takes time to build
     def metrics(self) -> Sequence[Metric]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The metric that counts; `evaluate` returns all that the experiment has."""
         config = self.config()

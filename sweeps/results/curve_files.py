@@ -18,7 +18,7 @@ import pandas as pd
 
 from ...framework.messages import alternatives
 from .frames import VALIDATION
-from .schema import ResultError, parse_json
+from .schema import ResultError, is_name, parse_json
 
 SIZES = ("size_bytes", "bytes", "size")
 """Names under which a file's `results` may have the sizes, in bytes."""
@@ -90,7 +90,7 @@ def read_curves(path: Path, summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _points(path: Path, curve: Any, summary: pd.DataFrame) -> pd.DataFrame:
-    if not (isinstance(curve, Mapping) and _is_name(curve.get("name"))):
+    if not (isinstance(curve, Mapping) and is_name(curve.get("name")) and curve["name"].strip()):
         raise ResultError(
             f"{path}: a curve must be an object with a printable 'name', got {ascii(curve)[:80]}."
         )
@@ -130,10 +130,6 @@ def _points(path: Path, curve: Any, summary: pd.DataFrame) -> pd.DataFrame:
             "baseline_metric": math.nan,
         }
     )
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable() and len(value) <= 200
 
 
 def _numbers(path: Path, name: str, key: str, values: Any) -> np.ndarray:

@@ -28,7 +28,8 @@ class ResultError(LambdapressError, ValueError):
     """A result cannot be read, or a set of results cannot be summarised."""
 
 
-def _is_name(value: Any) -> bool:
+def is_name(value: Any) -> bool:
+    """Tells whether a stranger's value is a name: a short, printable text."""
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
@@ -59,7 +60,7 @@ def _is_overrides(value: Any) -> bool:
 
 
 def _is_map(value: Any, holds: Callable[[Any], bool]) -> bool:
-    return isinstance(value, dict) and all(map(_is_name, value)) and all(map(holds, value.values()))
+    return isinstance(value, dict) and all(map(is_name, value)) and all(map(holds, value.values()))
 
 
 def _is_metric(value: Any) -> bool:
@@ -67,7 +68,7 @@ def _is_metric(value: Any) -> bool:
         isinstance(value, dict)
         and value.get("direction") in ("higher", "lower")
         and isinstance(value.get("unit"), str)
-        and (value["unit"] == "" or _is_name(value["unit"]))
+        and (value["unit"] == "" or is_name(value["unit"]))
         and _is_map(value.get("value"), _is_value)
         and bool(value["value"])
         and _is_map(value.get("constant", {}), _is_value)
@@ -75,7 +76,7 @@ def _is_metric(value: Any) -> bool:
 
 
 _NUMBER: Check = (_is_number, "a finite number of at least 0")
-_STRINGS: Check = (lambda value: _is_map(value, _is_name), "an object of strings")
+_STRINGS: Check = (lambda value: _is_map(value, is_name), "an object of strings")
 
 
 def _or_null(check: Check) -> Check:
@@ -84,22 +85,22 @@ def _or_null(check: Check) -> Check:
 
 
 _ALWAYS: dict[str, Check] = {
-    "identity": (_is_name, "a name"),
-    "task": (_is_name, "a name"),
-    "algorithm": (_is_name, "a name"),
+    "identity": (is_name, "a name"),
+    "task": (is_name, "a name"),
+    "algorithm": (is_name, "a name"),
     "lmbda": _NUMBER,
     "seed": (_is_count, "an integer of at least 0"),
     "status": (lambda value: value in ("ok", "failed"), "'ok' or 'failed'"),
     "overrides": (_is_overrides, "an object of gin parameters"),
     "versions": _STRINGS,
-    "environment": (lambda value: _is_map(value, lambda v: _is_name(v) or _is_count(v)), "an object"),
+    "environment": (lambda value: _is_map(value, lambda v: is_name(v) or _is_count(v)), "an object"),
     "code": _STRINGS,
     "attempts": (lambda value: _is_count(value, 1), "an integer of at least 1"),
 }
 # May be null where the trial failed.
 _COUNT: Check = (lambda value: _is_count(value, 1), "an integer of at least 1")
 _MEASURED: dict[str, Check] = {
-    "metric_name": (_is_name, "a name"),
+    "metric_name": (is_name, "a name"),
     "metrics": (lambda value: _is_map(value, _is_metric), "an object of metrics"),
     "metric_compressible": (_is_value, "a finite number"),
     "size_bytes": _COUNT,
