@@ -20,7 +20,7 @@ from ..framework.algorithm import Tensors, WeightSpec, algorithms
 from ..framework.entropy import decode_integers, encode_integers, unpack_integers
 from .arguments import check_finite, check_flag, check_integer, check_number
 from .distortion import Sensitive
-from .rounding import straight_through
+from .rounding import is_stored_as, straight_through
 
 _BINS = 4096
 _ITERATIONS = 100
@@ -109,7 +109,7 @@ class Clustering(Sensitive):
 
     def _index(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         codebook = encoded.get("codebook")
-        if codebook is None or codebook.dtype != tf.bfloat16 or codebook.shape.rank != 1:
+        if codebook is None or not is_stored_as(codebook, tf.bfloat16) or codebook.shape.rank != 1:
             raise ValueError(f"{spec.path}: a codebook, bfloat16, is expected, got {codebook}.")
         entries = codebook.shape[0] or 0
         if entries > self.clusters:

@@ -27,7 +27,7 @@ from ..framework.entropy import decode_integers, unpack_integers
 from .arguments import check_finite, check_number
 from .compiled import compiled, row_sums
 from .links import Elementwise
-from .rounding import straight_through
+from .rounding import is_stored_as, straight_through
 
 
 def frequencies(spec: WeightSpec) -> int:
@@ -190,7 +190,7 @@ class Quantized(Elementwise):
     def _stored_latent(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         values = decode_integers(encoded, self._shape(encoded, spec))
         log_step = encoded["log_step"]
-        if log_step.dtype != tf.float16 or (
+        if not is_stored_as(log_step, tf.float16) or (
             tf.executing_eagerly() and not bool(tf.reduce_all(tf.math.is_finite(log_step)))
         ):
             raise ValueError(f"{spec.path}: finite steps, float16, expected, got {log_step}.")

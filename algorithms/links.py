@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from ..framework.algorithm import Algorithm, Tensors, WeightSpec
+from .rounding import is_stored_as
 
 
 class Structured(Algorithm):
@@ -57,7 +58,7 @@ def whole_value(encoded: Tensors, spec: WeightSpec, dtype: str) -> tf.Tensor:
       ValueError: where there is no `value`, or it has another shape or dtype.
     """
     value = encoded.get("value")
-    if value is None or value.dtype != dtype or value.shape != spec.shape:
+    if value is None or not is_stored_as(value, dtype) or value.shape != spec.shape:
         actual = "none" if value is None else f"{value.dtype.name} of shape {value.shape}"
         raise ValueError(f"{spec.path}: a value, {dtype} of shape {spec.shape}, expected, got {actual}.")
     return value

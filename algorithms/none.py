@@ -21,4 +21,4 @@ class NoCompression(Elementwise):
         return {"value": variables["weight"]}
 
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
-        return whole_value(encoded, spec, spec.dtype)
+        return tf.cast(whole_value(encoded, spec, spec.dtype), spec.dtype)

@@ -40,3 +40,12 @@ def bounded(value: tf.Tensor, low: float, high: float) -> tf.Tensor:
         return tf.clip_by_value(value, low, high), gradient
 
     return clipped(value)
+
+
+def is_stored_as(tensor: tf.Tensor, dtype: tf.DType | str) -> bool:
+    """Tells whether a stored tensor has `dtype`, or is float32 in place of a 16-bit float.
+
+    A runtime without 16-bit floats is given the same values as float32; see `Algorithm.decode`.
+    """
+    dtype = tf.as_dtype(dtype)
+    return tensor.dtype == dtype or (dtype in (tf.float16, tf.bfloat16) and tensor.dtype == tf.float32)

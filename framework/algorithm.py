@@ -174,7 +174,8 @@ class Algorithm:
     def decode(self, encoded: Tensors, spec: WeightSpec) -> tf.Tensor:
         """Returns the weight, of shape `spec.shape` and dtype `spec.dtype`, from the stored tensors alone.
 
-        Must also run inside a graph. Shapes of `encoded` may be taken as known.
+        Must also run inside a graph. Shapes of `encoded` may be taken as known. A runtime that lacks 16-bit
+        floats hands over float32 of the same values instead.
 
         Raises:
           ValueError: eagerly, where the encoded tensors cannot come from `encode`.

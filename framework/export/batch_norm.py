@@ -23,6 +23,7 @@ from ..surgery.parametrize import drop_variable
 from ..surgery.private import BatchNormalizationBase
 from ..surgery.weights import Layer, places_of, weights_of
 from .prediction import WeightFunction, prediction
+from .shapes import Shapes
 
 _NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 
@@ -124,18 +125,21 @@ def pairs(model: tf.keras.Model) -> list[Pair]:
     return foldable
 
 
-def decoding_prediction(model: tf.keras.Model, weight: WeightFunction, fold: bool) -> Any:
+def decoding_prediction(
+    model: tf.keras.Model, weight: WeightFunction, fold: bool, shapes: Shapes = None
+) -> Any:
     """Returns the `prediction` (see `prediction.py`) of a compressed model whose weights `weight` decodes.
 
     Args:
       model: compressed.
       weight: decodes a weight in the graph.
       fold: whether weights are multiplied by the factors of the batch normalisations after them.
+      shapes: of the inputs, as `prediction` takes them.
     """
     if not fold:
-        return prediction(model, weight)
+        return prediction(model, weight, shapes)
     with _folded(model, weight) as scaled:
-        return prediction(model, scaled)
+        return prediction(model, scaled, shapes)
 
 
 @contextlib.contextmanager

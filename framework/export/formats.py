@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -57,12 +58,15 @@ class ExportFormat(abc.ABC):
             )
 
     @abc.abstractmethod
-    def write(self, model: tf.keras.Model, path: Path) -> None:
+    def write(self, model: tf.keras.Model, path: Path) -> str | None:
         """Writes a model.
 
         Args:
           model: compressible or compressed; called before, so that it knows its input.
           path: of the file or folder; its parent exists.
+
+        Returns:
+          What one must know of this file, such as the operations that it needs; None for nothing.
 
         Raises:
           ExportError: if the format cannot hold the model.
@@ -110,7 +114,7 @@ class ExportFormat(abc.ABC):
     def file_name(self) -> str:
         """A name for a file or folder of this variant, such as `model_during_ops-select.tflite`."""
         words = [self.decode, *(_shown(name, value, "-") for name, value in self.settings().items())]
-        return f"model_{'_'.join(words)}{self.suffix}"
+        return f"model_{re.sub('[^a-z0-9_-]+', '-', '_'.join(words))}{self.suffix}"
 
 
 def _shown(name: str, value: Any, between: str = "=") -> str:

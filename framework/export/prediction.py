@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ import tensorflow as tf
 from ..errors import LambdapressError
 from ..forms.compress import to_compressed
 from ..forms.plain import FormError, form_of, require_built, to_plain
+from ..messages import first_line
 from ..surgery.clone import clone
 from ..surgery.computed_weights import ComputedWeight, computed_weights_of
 from ..surgery.once_per_call import computed_by
+from .shapes import Shapes, ShapesError, with_shapes
 
 WeightFunction = Callable[[ComputedWeight, tf.Tensor], tf.Tensor]
 """Computes a weight in a graph, from its `ComputedWeight` and an input of the layer that needs it."""
@@ -55,7 +58,7 @@ def to_decode(model: tf.keras.Model, decode: str, known: Sequence[str]) -> tf.ke
     return model
 
 
-def prediction(model: tf.keras.Model, weight: WeightFunction | None = None) -> Any:
+def prediction(model: tf.keras.Model, weight: WeightFunction | None = None, shapes: Shapes = None) -> Any:
     """Returns the concrete function of `model(inputs, training=False)`, for batches of any size.
 
     The function returns a dictionary: its key is `output`, or for each tensor of a structure the names of the
@@ -64,19 +67,28 @@ def prediction(model: tf.keras.Model, weight: WeightFunction | None = None) -> A
     Args:
       model: built, in any form, and called before, so that it knows its input.
       weight: makes the computed weights, instead of the form's own way.
+      shapes: of the inputs, where they shall differ from the model's; see `shapes.py`.
 
     Raises:
       FormError: for a model that is not built or does not know its input.
+      ShapesError: for shapes that do not fit the model.
     """
-    inputs = input_specs(require_built(model))
+    inputs = with_shapes(input_specs(require_built(model)), shapes)
 
     @tf.function(input_signature=[inputs])
     def predict(inputs: Any) -> dict[str, tf.Tensor]:
         return named(model(inputs, training=False))
 
     traced: Any = predict
-    with computed_by(weight) if weight else contextlib.nullcontext():
-        return traced.get_concrete_function()
+    try:
+        with computed_by(weight) if weight else contextlib.nullcontext():
+            return traced.get_concrete_function()
+    except ValueError as error:
+        if shapes is None:
+            raise
+        cause = re.search(r"ValueError: (.+)", str(error))  # Keras cites its code before
+        reason = cause[1] if cause else first_line(error)
+        raise ShapesError(f"{model.name!r} does not take shapes={shapes!r}: {reason}") from error
 
 
 def named(outputs: Any) -> dict[str, tf.Tensor]:

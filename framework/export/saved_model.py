@@ -30,6 +30,7 @@ from ..surgery.computed_weights import ComputedWeight
 from . import batch_norm
 from .formats import Arrays, ExportFormat, Predict, Specs, formats
 from .prediction import prediction, to_decode
+from .shapes import Shapes
 
 DECODE = ("before", "during", "once")
 EXTRA = "assets.extra/lambdapress.json"
@@ -40,6 +41,7 @@ def export_saved_model(
     path: PathLike,
     decode: str = "during",
     fold_batch_norm: bool = False,
+    shapes: Shapes = None,
 ) -> None:
     """Writes a SavedModel for serving: one signature, `serving_default`, for batches of any size.
 
@@ -55,9 +57,11 @@ def export_saved_model(
         stores the same codes, but the graph keeps the weights that the first call decodes.
       fold_batch_norm: whether weights are multiplied by the factors of the batch normalisations after them;
         see `batch_norm.py`.
+      shapes: of the inputs, if the file shall take others than the model; see `shapes.py`.
 
     Raises:
       FormError: for a plain model (compress it first) unless `decode` is `before`, and for another `decode`.
+      ShapesError: for shapes that do not fit the model.
       ExportError: for an algorithm that does not decode in a graph, unless `decode` is `before`.
       FileExistsError: if there is something at `path`.
     """
@@ -67,10 +71,10 @@ def export_saved_model(
     module: Any = tf.Module()
     if decode == "before":
         model = batch_norm.fold_batch_norm(model) if fold_batch_norm else model
-        predict: Any = prediction(model)
+        predict: Any = prediction(model, shapes=shapes)
     else:
         weights = _Weights(model, once=decode == "once")
-        predict = batch_norm.decoding_prediction(model, weights.weight, fold_batch_norm)
+        predict = batch_norm.decoding_prediction(model, weights.weight, fold_batch_norm, shapes)
         module.container = weights.container
     kept = list(kept_weights(model))
     module.kept = [_inner(weight.variable) for weight in kept]
@@ -108,11 +112,13 @@ class SavedModel(ExportFormat):
 
     Attributes:
       fold_batch_norm: whether weights are multiplied by the factors of the batch normalisations after them.
+      shapes: of the inputs; None takes the model's, with batches of any size.
     """
 
     decode_modes = DECODE
 
     fold_batch_norm: bool = False
+    shapes: Shapes = None
 
     def write(self, model: tf.keras.Model, path: Path) -> None:
         export_saved_model(model, path, **dataclasses.asdict(self))

@@ -1,35 +1,37 @@
 """Writes TensorFlow Lite files of compressed models.
 
-The converter folds everything that follows from constants into a constant. Left alone, it would decode each
-weight and store the floats. So the graph looks up each encoded tensor in a table with one row, at an index
-that is computed from the layer's input and is always 0. No compiler knows that it is 0, so nothing is
-decoded before its layer runs.
+`tflite_constants.py` says how weights are held in the file; `tflite_check.py` tries it before it is written.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from ..atomic import PathLike, write_atomically
 from ..forms.plain import FormError
 from ..messages import first_line
-from ..surgery.computed_weights import ComputedWeight, computed_weights_of
+from ..surgery.computed_weights import computed_weights_of
+from ..surgery.private import flex_operations
 from .batch_norm import decoding_prediction
 from .formats import ExportFormat, FormatError, Predict, Specs, formats
-from .native_log import dropped_stderr
-from .prediction import ExportError, WeightFunction, prediction, to_decode
+from .prediction import ExportError, prediction, to_decode
+from .shapes import Shapes
+from .tflite_check import check, start
+from .tflite_constants import waiting_constants
 
 DECODE = ("before", "during")
-OPS = ("builtin", "select")
-SMALL = 256
-"""The number of elements below which a weight is stored as floats: decoding operations take more bytes."""
+_TRIED = {"builtin": ("builtin",), "select": ("select",), "auto": ("builtin", "select")}
+OPS = tuple(_TRIED)
+_FOREIGN = re.compile(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", re.MULTILINE)
+_CUSTOM = re.compile(r"^\s*Custom ops: (.+)$", re.MULTILINE)
 
 
 def export_tflite(
@@ -39,6 +41,7 @@ def export_tflite(
     ops: str = "builtin",
     fold_batch_norm: bool = False,
     sparse_kernels: bool = False,
+    shapes: Shapes = None,
 ) -> int:
     """Writes a TensorFlow Lite file.
 
@@ -54,18 +57,22 @@ def export_tflite(
       ops: the operations that decoding and the model itself may use. `builtin`: TensorFlow Lite's own;
         weights are stored without their entropy code, as small integers, so that the file gets small when
         it is zipped. `select`: TensorFlow's and TensorFlow Compression's as well; weights are stored as in
-        the container. The runtime then needs the Flex delegate with these operations.
+        the container. The runtime then needs the Flex delegate with these operations. `auto`: the
+        one of the two that gives the smaller file, for a runtime that has the delegate.
       fold_batch_norm: whether decoded weights are multiplied by the factors of the batch normalisations
         after them; see `batch_norm.py`. The converter always does this to plain weights.
       sparse_kernels: whether plain weights with many zeros are stored without their zeros, and multiplied by
         kernels for that; `decode` must be `before`. This is faster for dense layers whose zeros come in
         blocks of four inputs (docs/algorithms.md has figures). If the zeros lie anywhere, the file is
         smaller but not faster.
+      shapes: of the inputs, if the file shall take others than the model; see `shapes.py`. A recurrent
+        network needs a fixed batch, such as `"1,..."`, if `ops` is `builtin`.
 
     Returns:
       The length of the file in bytes.
 
     Raises:
+      ShapesError: for shapes that do not fit the model.
       FormError: for a plain model (compress it first) unless `decode` is `before`, for another `decode` or
         `ops`, and for `sparse_kernels` with weights that are decoded.
       ExportError: for an algorithm that does not decode in a graph, unless `decode` is `before`; if the
@@ -76,11 +83,18 @@ def export_tflite(
     if sparse_kernels and decode != "before":
         raise FormError(f"sparse_kernels are of plain weights: decode is 'before' with them, got {decode!r}.")
     model = to_decode(model, decode, DECODE)
-    if decode == "before":
-        function = prediction(model)
-    else:
-        function = decoding_prediction(model, _constants(unpack=ops == "builtin"), fold_batch_norm)
-    return write_atomically(path, _convert(function, model, ops, sparse_kernels))
+    start()  # the process that tries the file; it starts while the file is made
+    contents, problem = [], None
+    for tried in _TRIED[ops]:
+        function = _function(model, decode, tried, fold_batch_norm, shapes)
+        try:
+            contents.append(_convert(function, model, tried, sparse_kernels))
+        except ExportError as error:
+            problem = problem or error
+    if not contents:
+        assert problem is not None
+        raise problem
+    return write_atomically(path, min(contents, key=len))
 
 
 @formats.register("tflite")
@@ -89,10 +103,11 @@ class TFLite(ExportFormat):
     """Writes a TensorFlow Lite file, with builtin operations or with TensorFlow's own.
 
     Attributes:
-      ops: `builtin` or `select`; see `export_tflite`.
+      ops: `builtin`, `select` or `auto`; see `export_tflite`.
       fold_batch_norm: whether decoded weights are multiplied by the factors of the batch normalisations after
         them.
       sparse_kernels: whether plain weights with many zeros are stored sparsely; `decode` must be `before`.
+      shapes: of the inputs; None takes the model's, with batches of any size.
     """
 
     suffix = ".tflite"
@@ -101,6 +116,7 @@ class TFLite(ExportFormat):
     ops: str = "builtin"
     fold_batch_norm: bool = False
     sparse_kernels: bool = False
+    shapes: Shapes = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,14 +127,15 @@ class TFLite(ExportFormat):
                 f"Sparse kernels are for tflite that decodes 'before', got tflite {self.decode!r}."
             )
 
-    def write(self, model: tf.keras.Model, path: Path) -> None:
+    def write(self, model: tf.keras.Model, path: Path) -> str:
         export_tflite(model, path, **dataclasses.asdict(self))
+        foreign = flex_operations(path.read_bytes())
+        return f"TensorFlow's operations: {', '.join(foreign)}" if foreign else "builtin operations alone"
 
     @staticmethod
     def open(path: Path, threads: int | None = None) -> tuple[Predict, Specs]:
-        with dropped_stderr():  # the delegates print when they are loaded
+        with _dropped_stderr():  # the delegates print when they are loaded
             interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
-            interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
         by_index = {detail["index"]: detail for detail in interpreter.get_input_details()}
         specs = {}
@@ -132,6 +149,12 @@ class TFLite(ExportFormat):
         return [*(cls(decode=decode) for decode in cls.decode_modes), cls(ops="select")]
 
 
+def _function(model: tf.keras.Model, decode: str, ops: str, fold_batch_norm: bool, shapes: Shapes) -> Any:
+    if decode == "before":
+        return prediction(model, shapes=shapes)
+    return decoding_prediction(model, waiting_constants(unpack=ops == "builtin"), fold_batch_norm, shapes)
+
+
 def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: bool) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     if sparse_kernels:
@@ -141,84 +164,48 @@ def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: boo
         needed = {name for weight in computed_weights_of(model) for name in weight.algorithm.decode_ops}
         converter.target_spec.experimental_select_user_tf_ops = sorted(needed)
     try:
-        with dropped_stderr():  # the converter prints the graph of a model that it refuses
-            content = converter.convert()
-            _run_once(content)
+        with _dropped_stderr():  # the converter prints the graph of a model that it refuses
+            content = _with_all_operations(converter) if ops == "select" else converter.convert()
+        check(content, function, select=ops == "select")
         return content
     except Exception as error:  # the converter has no public exception of its own
-        foreign = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", str(error), re.MULTILINE)
-        reason = f"it has no {', '.join(foreign)}" if foreign else first_line(error).rpartition("error: ")[2]
-        advice = (
-            "; ops='select' (--ops select) allows TensorFlow's own operations" if ops == "builtin" else ""
-        )
-        if advice and "RangeDecoder" in str(error):
-            advice += "; an algorithm that implements `unpack` needs no entropy decoder"
-        raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}.") from error
+        raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {_reason(error, ops)}.") from error
 
 
-def _run_once(content: bytes) -> None:
-    """Runs a file on a batch of two zeros, to find operations in it that the runtime refuses."""
-    interpreter = tf.lite.Interpreter(model_content=content)
-    interpreter.allocate_tensors()  # as it is, and then for two, as a program that serves it would
-    for detail in interpreter.get_input_details():
-        interpreter.resize_tensor_input(
-            detail["index"], [2 if n < 0 else n for n in detail["shape_signature"]]
-        )
-    interpreter.allocate_tensors()
-    for detail in interpreter.get_input_details():
-        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
-    interpreter.invoke()
+def _with_all_operations(converter: Any) -> bytes:
+    """Converts with whatever operations of TensorFlow the model has: the converter's own list is shorter."""
+    try:
+        return converter.convert()
+    except Exception as error:
+        more = [name for names in _CUSTOM.findall(str(error)) for name in names.split(", ")]
+        if not more:
+            raise
+        converter.target_spec.experimental_select_user_tf_ops += more
+        return converter.convert()
 
 
-def _constants(unpack: bool) -> WeightFunction:
-    """Returns a function that decodes weights from constants that wait for the layer's input."""
-    waiting = _Waiting()
-
-    def weight(computed: ComputedWeight, layer_input: tf.Tensor) -> tf.Tensor:
-        with tf.init_scope():
-            small = computed.spec.size < SMALL
-            encoded = computed.tensors()
-            if unpack:
-                encoded = computed.algorithm.unpack(encoded, computed.spec)
-            values = {name: tensor.numpy() for name, tensor in encoded.items()}
-            floats = computed.compute().numpy() if small else None
-        if floats is not None:
-            return tf.constant(floats)
-        constants = {
-            name: waiting.hold(tf.constant(value), layer_input) if waits else tf.constant(value)
-            for (name, value), waits in zip(values.items(), _waiting(values, computed.spec.size), strict=True)
-        }
-        return tf.ensure_shape(computed.algorithm.decode(constants, computed.spec), computed.spec.shape)
-
-    return weight
+def _reason(error: Exception, ops: str) -> str:
+    """Says why a file cannot be made, and what to do about it."""
+    foreign = _FOREIGN.findall(str(error))
+    reason = f"it has no {', '.join(foreign)}" if foreign else first_line(error).rpartition("error: ")[2]
+    advice = []
+    if "TensorList" in str(error):
+        advice.append("a recurrent network needs a fixed batch, such as shapes='1,...' (--shapes 1,...)")
+    if ops == "builtin":
+        advice.append("ops='select' (--ops select) allows TensorFlow's own operations")
+        if "RangeDecoder" in str(error):
+            advice.append("an algorithm that implements `unpack` needs no entropy decoder")
+    return "; ".join([reason, *advice])
 
 
-def _waiting(values: Mapping[str, Any], elements: int) -> list[bool]:
-    """Tells which tensors wait for the layer's input: the largest, byte strings, and others of some size.
-
-    Steps or a codebook alone do not give a weight, so they need not wait: the converter folds only what
-    follows from them.
-    """
-    sizes = [np.size(value) for value in values.values()]
-    texts = [np.asarray(value).dtype.kind in "OS" for value in values.values()]
-    few = max(SMALL, elements / 64)
-    return [text or size == max(sizes) or size >= few for size, text in zip(sizes, texts, strict=True)]
-
-
-class _Waiting:
-    """Makes constants wait for an input, in one graph."""
-
-    def __init__(self) -> None:
-        self._zeros: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
-
-    def hold(self, value: tf.Tensor, layer_input: tf.Tensor) -> tf.Tensor:
-        if id(layer_input) not in self._zeros:
-            self._zeros[id(layer_input)] = (layer_input, _zero(layer_input))
-        return tf.gather(value[tf.newaxis], self._zeros[id(layer_input)][1])
-
-
-def _zero(layer_input: tf.Tensor) -> tf.Tensor:
-    """Computes 0, int32 [1], as the index of the greatest among the first element of `layer_input` alone."""
-    first = layer_input[(slice(0, 1),) * layer_input.shape.rank] if layer_input.shape.rank else layer_input
-    first = tf.strings.length(first) if first.dtype == tf.string else first
-    return tf.argmax(tf.reshape(tf.cast(first, tf.float32), [-1]), output_type=tf.int32)
+@contextlib.contextmanager
+def _dropped_stderr() -> Iterator[None]:
+    """Drops everything written to the process's standard error; Python's exceptions are raised as usual."""
+    with open(os.devnull, "w") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

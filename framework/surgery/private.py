@@ -12,6 +12,7 @@ import h5py
 from keras.protobuf import saved_metadata_pb2
 from keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 from keras.src.saving.legacy import hdf5_format
+from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.python.framework import config
 from tensorflow.python.util import tf_decorator
 from tensorflow.python.util.tf_export import get_symbol_from_name
@@ -20,6 +21,7 @@ __all__ = [
     "BatchNormalizationBase",
     "SavedMetadata",
     "disable_op_determinism",
+    "flex_operations",
     "home_of_symbol",
     "is_keras_class_or_function",
     "names_in_group",
@@ -59,3 +61,10 @@ def home_of_symbol(name: str) -> str:
 def disable_op_determinism() -> None:
     """Undoes `tf.config.experimental.enable_op_determinism`; TensorFlow has no public function for it."""
     config.disable_op_determinism()
+
+
+def flex_operations(content: bytes) -> list[str]:
+    """Lists TensorFlow's own operations in a TensorFlow Lite file, which the Flex delegate must run."""
+    codes: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).operatorCodes
+    customs = [code.customCode.decode() for code in codes if code.customCode]
+    return sorted(name.removeprefix("Flex") for name in customs if name.startswith("Flex"))

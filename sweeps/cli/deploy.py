@@ -47,7 +47,17 @@ def _pairs(options: tuple[str, ...]) -> dict[str, str]:
     metavar="NAME=VALUE",
     help="An option of the format; may be repeated.",
 )
-@click.option("--ops", help="builtin [default] or select. Short for --option ops=….")
+@click.option(
+    "--ops",
+    help="builtin [default], select (TensorFlow's own as well), or auto (whichever gives the smaller file). "
+    "Short for --option ops=….",
+)
+@click.option(
+    "--shapes",
+    metavar="SHAPES",
+    help="Of the inputs, such as '1,...' for a fixed batch, '?,?,?,3' for images of any size, or "
+    "'image=1,...;mask=1,...'. Short for --option shapes=….",
+)
 @click.option("--fold-batch-norm", is_flag=True, help="Makes batch normalisations factors of the weights.")
 @click.option("--sparse-kernels", is_flag=True, help="For tflite that decodes before: stores zeros sparsely.")
 @click.option("--out", type=click.Path(), help="The file or folder [default: in RUN/TRIAL].")
@@ -58,6 +68,7 @@ def export(
     decode: str | None,
     options: tuple[str, ...],
     ops: str | None,
+    shapes: str | None,
     fold_batch_norm: bool,
     sparse_kernels: bool,
     out: str | None,
@@ -77,15 +88,18 @@ def export(
 
     option_values: dict[str, Any] = _pairs(options)
     option_values |= {"ops": ops} if ops else {}
+    option_values |= {"shapes": shapes} if shapes else {}
     option_values |= {"fold_batch_norm": True} if fold_batch_norm else {}
     option_values |= {"sparse_kernels": True} if sparse_kernels else {}
     form = make_format(name, decode, option_values)
     path = Path(out) if out else Path(trial) / form.file_name
     path.parent.mkdir(parents=True, exist_ok=True)
     with trial_model(trial, data_dir) as (_, model):
-        form.write(model, path)
+        remark = form.write(model, path)
     size, zipped, container = size_of(path), zipped_size(path), size_of(Path(trial) / ARTEFACT)
     click.echo(f"{path}: {size:,} bytes, {zipped:,} zipped (the container: {container:,})")
+    if remark:
+        click.echo(f"needs {remark}")
 
 
 @click.command()

@@ -22,9 +22,9 @@ from lambdapress.framework import (
     to_compressible,
     to_plain,
 )
-from lambdapress.framework.export import tflite as tflite_module
 from lambdapress.framework.export.formats import make_format, open_exported
 from lambdapress.framework.export.saved_model import EXTRA
+from lambdapress.framework.export.tflite_constants import SMALL
 from lambdapress.sweeps.deployment.runtime import Served
 
 k = tf.keras.layers
@@ -143,7 +143,7 @@ def test_no_weight_is_a_float_constant_of_a_tflite_file(ops, compressed, tmp_pat
     export_tflite(compressed, tmp_path / "plain.tflite", "before")
     kernel = largest_kernel(compressed)
     assert kernel in tensors_in(tmp_path / "plain.tflite"), "the test would not see a kernel"
-    assert max(tensors_in(tmp_path / "m.tflite")) < tflite_module.SMALL * 3
+    assert max(tensors_in(tmp_path / "m.tflite")) < SMALL * 3
     plain_size = (tmp_path / "plain.tflite").stat().st_size
     assert (tmp_path / "m.tflite").stat().st_size < (0.5 if ops == "builtin" else 0.3) * plain_size
 
@@ -154,7 +154,7 @@ def test_a_saved_model_holds_the_codes_once_and_no_weight(decode, compressed, tm
 
     container = save(compressed, tmp_path / "m.lpz")
     export_saved_model(compressed, tmp_path / "m", decode)
-    assert max(constants_in(tmp_path / "m")) < tflite_module.SMALL * 3
+    assert max(constants_in(tmp_path / "m")) < SMALL * 3
     variables = sum(file.stat().st_size for file in (tmp_path / "m" / "variables").iterdir())
     assert variables < container + 2_500
     graph = (tmp_path / "m" / "saved_model.pb").read_bytes()
@@ -222,7 +222,7 @@ def test_errors_name_the_argument(plain, compressed, tmp_path):
             function(compressed, tmp_path / name, "never")
         with pytest.raises(FormError, match="is plain; compress it first"):
             function(plain, tmp_path / name)
-    with pytest.raises(FormError, match="ops is one of builtin, select, got 'all'"):
+    with pytest.raises(FormError, match="ops is one of builtin, select, auto, got 'all'"):
         export_tflite(compressed, tmp_path / "m.tflite", "during", "all")
     with pytest.raises(FormError, match="decode is 'before' with them, got 'during'"):
         export_tflite(compressed, tmp_path / "m.tflite", sparse_kernels=True)
@@ -344,8 +344,8 @@ def reader() -> tf.keras.Model:
     return model
 
 
-# TensorFlow Lite casts no half floats, and has no decoder for byte planes.
-NOT_IN_LITE = {"half": "cannot hold", "lossless": "does not decode in a graph"}
+# TensorFlow Lite has no decoder for byte planes.
+NOT_IN_LITE = {"lossless": "does not decode in a graph"}
 
 
 @pytest.mark.parametrize("name", algorithms.names())

@@ -48,7 +48,7 @@ def test_options_of_the_command_line_are_converted():
     [
         (("tflite", "once"), "no tflite that decodes 'once' .*available: before, during"),
         (("tflite", None, {"opps": "select"}), "tflite has no option 'opps' .did you mean 'ops'"),
-        (("tflite", None, {"ops": "all"}), "ops is one of builtin, select, got 'all'"),
+        (("tflite", None, {"ops": "all"}), "ops is one of builtin, select, auto, got 'all'"),
         (("savedmodel", None, {"fold_batch_norm": "yes"}), "fold_batch_norm takes true or false, got 'yes'"),
         (("tflite", "during", {"sparse_kernels": True}), "tflite that decodes 'before'"),
     ],
