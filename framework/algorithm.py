@@ -107,6 +107,7 @@ class Algorithm:
         """Returns new values of variables that no gradient changes: a mask on a schedule, a new codebook.
 
         Called eagerly by `training.Updates` at fixed points of a training, including its start and its end.
+        The last call sees the weights as they will be stored, averages or the best epoch's included.
 
         Args:
           variables: their present values.

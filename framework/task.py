@@ -96,7 +96,8 @@ class Task(abc.ABC):
 
         Training that was killed at any time continues when this is called again with the same folder and a
         model made in the same way from the same seed. The outcome is that of uninterrupted training: equal
-        weights, where TensorFlow uses deterministic operations.
+        weights, where TensorFlow uses deterministic operations. The weights that `model` has in the end
+        (averages, those of the best epoch) are what algorithms do their last work on.
 
         Args:
           model: compressible, or plain.

@@ -16,8 +16,10 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from ..framework.forms.whole_training import whole_training
 from ..framework.task import TEST, VALIDATION, Evaluation, Metric, Task, tasks
 from ..framework.training.checkpoint import Checkpoint, create_slots
+from .official_averages import averaged
 from .official_config import ExperimentError, experiment_config, nested
 from .official_metrics import described, numbers
 from .official_rate import with_rate
@@ -176,6 +178,8 @@ class OfficialTask(Task):
             optimizer = train_utils.create_optimizer(task, config)
             # Slots that are made in the training step would have it traced twice.
             create_slots(optimizer, model.trainable_variables)
+            if hasattr(optimizer, "shadow_copy"):  # it averages; the trainer would give it all variables
+                optimizer.shadow_copy(averaged(model))
             trainer = base_trainer.Trainer(config, task, model, optimizer, train=True, evaluate=False)
             model.optimizer = optimizer  # as `compile` does: callbacks look there
             callbacks, done = list(callbacks), 0
@@ -192,9 +196,10 @@ class OfficialTask(Task):
                 steps=per_epoch,
                 verbose=0,
             )
-            _loop(trainer, task, watch, done, steps, per_epoch)
-            if hasattr(optimizer, "swap_weights"):  # the moving average of the weights is evaluated
-                optimizer.swap_weights()
+            with whole_training(model):
+                _loop(trainer, task, watch, done, steps, per_epoch)
+                if hasattr(optimizer, "swap_weights"):  # the averages are evaluated and stored
+                    optimizer.swap_weights()
 
     def evaluate(self, model: tf.keras.Model, split: str | None = None) -> Evaluation:
         """Measures the experiment's metrics over `trainer.validation_steps` batches of its validation data.

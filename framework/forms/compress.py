@@ -152,14 +152,18 @@ def stored_kind(decode: str) -> type[Stored]:
     return StoredOnce if decode == "once" else Stored
 
 
-def update(model: tf.keras.Model, progress: float, lmbda: float) -> None:
+def update(model: tf.keras.Model, progress: float, lmbda: float) -> list[tf.Variable]:
     """Runs `Algorithm.update` on each weight of a compressible model.
 
     Args:
       model: compressible.
       progress: how much of its training is done, in [0, 1].
       lmbda: λ.
+
+    Returns:
+      The variables that have been given new values.
     """
+    assigned = []
     for computed in computed_weights_of(model):
         if isinstance(computed, Projected):
             variables = computed.variables()
@@ -167,3 +171,5 @@ def update(model: tf.keras.Model, progress: float, lmbda: float) -> None:
             changed = tensors_of(computed.algorithm, "update", computed.spec, *arguments)
             for name, value in changed.items():
                 variables[name].assign(value)
+                assigned.append(variables[name])
+    return assigned

@@ -10,6 +10,7 @@ import tensorflow as tf
 from ..surgery.parametrize import set_class
 from . import keras_saving
 from .plain import FormError, form_of
+from .whole_training import whole_training
 
 
 class Form:
@@ -59,6 +60,11 @@ class Compressible(Form):
     """
 
     lmbda: tf.Variable
+
+    def fit(self, *arguments: Any, **keywords: Any) -> Any:
+        """Trains as Keras does. Algorithms do their last work after all callbacks (see `whole_training`)."""
+        with whole_training(cast(tf.keras.Model, self)):
+            return super().fit(*arguments, **keywords)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @tf.keras.saving.register_keras_serializable("lambdapress")

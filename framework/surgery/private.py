@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import h5py
+import tensorflow as tf
 from keras.protobuf import saved_metadata_pb2
 from keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 from keras.src.saving.legacy import hdf5_format
@@ -20,6 +21,7 @@ from tensorflow.python.util.tf_export import get_symbol_from_name
 __all__ = [
     "BatchNormalizationBase",
     "SavedMetadata",
+    "average_of",
     "disable_op_determinism",
     "flex_operations",
     "home_of_symbol",
@@ -68,3 +70,23 @@ def flex_operations(content: bytes) -> list[str]:
     codes: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).operatorCodes
     customs = [code.customCode.decode() for code in codes if code.customCode]
     return sorted(name.removeprefix("Flex") for name in customs if name.startswith("Flex"))
+
+
+def average_of(optimizer: Any, variable: tf.Variable) -> tf.Variable | None:
+    """Returns the moving average that an optimizer keeps of a variable; None where it keeps none (yet).
+
+    Args:
+      optimizer: of Keras with `use_ema`, or a legacy one that averages in its slot `average`, as those of
+        Official Models and TensorFlow Addons do; any of them may be wrapped for loss scaling.
+      variable: of a model in training.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if getattr(optimizer, "use_ema", False):
+        place = getattr(optimizer, "_index_dict", {}).get(optimizer._var_key(variable))
+        return None if place is None else optimizer._model_variables_moving_average[place]
+    if "average" in getattr(optimizer, "get_slot_names", list)():
+        try:
+            return optimizer.get_slot(variable, "average")
+        except KeyError:  # of a variable that is not averaged
+            return None
+    return None

@@ -10,7 +10,8 @@ import tensorflow as tf
 from ..forms.compress import update
 from ..forms.plain import FormError
 from ..forms.types import Compressible
-from ..surgery.private import disable_op_determinism
+from ..forms.whole_training import at_the_end
+from ..surgery.private import average_of, disable_op_determinism
 
 
 def set_seeds(seed: int, deterministic: bool = False) -> None:
@@ -90,6 +91,13 @@ class Updates(tf.keras.callbacks.Callback):
 
     The moments follow from the optimizer's step counter and the starts of epochs. So a training that resumes
     from a checkpoint at the end of an epoch is updated as it would have been without the break.
+
+    The last update makes of the weights what will be stored. It is the last thing that `fit` does: it sees
+    the averages that a Keras optimizer with `use_ema` puts in their place, the best epoch's weights that
+    `EarlyStopping` restores, and what other callbacks do in `on_train_end`. Where weights are set after
+    `fit`, `whole_training` includes that.
+
+    Where an update gives a variable a new value, an average that the optimizer keeps of it starts anew there.
     """
 
     _supports_tf_logs = True  # Keras then leaves the logs on the device
@@ -142,7 +150,11 @@ class Updates(tf.keras.callbacks.Callback):
             self._update(progress)
 
     def on_train_end(self, logs: Any = None) -> None:
-        self._update(1.0 if self._steps is None else self._progress())
+        at_the_end(
+            self.model,
+            Updates,
+            lambda: self._update(1.0 if self._steps is None else self._progress()),
+        )
 
     def _done(self) -> int:
         optimizer: Any = self.model.optimizer
@@ -162,4 +174,7 @@ class Updates(tf.keras.callbacks.Callback):
 
     def _update(self, progress: float) -> None:
         assert self._lmbda is not None
-        update(self.model, progress, self._lmbda)
+        for variable in update(self.model, progress, self._lmbda):
+            average = average_of(self.model.optimizer, variable)
+            if average is not None:
+                average.assign(variable.read_value())

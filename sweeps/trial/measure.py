@@ -9,7 +9,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from ...framework import Algorithm, Updates, load, save, set_seeds, size_report, to_compressible, to_plain
+from ...framework import (
+    Algorithm,
+    Updates,
+    load,
+    save,
+    set_seeds,
+    size_report,
+    to_compressible,
+    to_plain,
+    whole_training,
+)
 from ...framework.files import pretrained
 from ...framework.files.size_report import estimated_bytes
 from ...framework.surgery.clone import layers_of
@@ -60,7 +70,8 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
         watch = [callbacks.Watch(report), events, Epochs(directory / EPOCHS), clock, Updates(trial.lmbda)]
         if settings.lmbda_warmup > 0:
             watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda))
-        task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
+        with whole_training(model):  # whatever a task does to the weights comes before the last update
+            task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
         train_seconds = clock.seconds
 
     report({"stage": "evaluate"})
