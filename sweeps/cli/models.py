@@ -174,13 +174,23 @@ def evaluate(
 def _fill_in(directory: str, metric: str | None, data_dir: str | None) -> None:
     from rich.progress import track
 
-    from ..deployment.fill_in import fill_in, unfilled
+    from ..deployment.fill_in import fill_in_apart, unfilled
 
-    done = 0
     trials = unfilled(directory, metric)
-    for trial in track(trials, "Evaluating", disable=not sys.stderr.isatty(), transient=True):
-        done += fill_in(trial, metric, data_dir)
-    click.echo(f"completed {done} of {len(trials)} results; the others had nothing to add")
+    outcomes = track(
+        fill_in_apart(trials, metric, data_dir),
+        "Evaluating",
+        total=len(trials),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    outcomes = dict(zip(trials, outcomes, strict=True))
+    deaths = [f"{trial}: the process died {o}" for trial, o in outcomes.items() if not isinstance(o, bool)]
+    done = sum(outcome is True for outcome in outcomes.values())
+    rest = "the others had nothing to add" if not deaths else f"{len(deaths)} could not be evaluated"
+    click.echo(f"completed {done} of {len(trials)} results; {rest}")
+    if deaths:
+        raise click.ClickException("\n".join(deaths))
 
 
 @click.command()

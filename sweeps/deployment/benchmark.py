@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -14,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ...framework.atomic import PathLike
 from ...framework.errors import LambdapressError
 from ...framework.messages import alternatives
+from ..gin.user_modules import imported
 from ..trial.trial import ARTEFACT
+from ..worker_process import Death, Worker
 from .trial_model import size_of, trial_model, zipped_size
 
 if TYPE_CHECKING:
@@ -55,20 +59,26 @@ def benchmark(
       beyond that of the process before it opened the file, at batch 1), `metric` (on the task's
       reported split), and for each batch size
       `b1_first`, `b1_median`, `b1_p95` (seconds) and `b1_ratio` (median divided by that of plain weights
-      in the same kind of file). A format that cannot hold the model has the reason as `error` and no numbers.
+      in the same kind of file). A format that cannot hold the model has the reason as `error` and no numbers,
+      and a file that cannot be measured has it in place of times.
 
     Raises:
       FileNotFoundError, ConfigError, ContainerError: as `trial_model`.
-      BenchmarkError: where a measuring process dies, and where the task does not measure `metric`.
+      BenchmarkError: where the task does not measure `metric`.
     """
     import pandas as pd
 
     from ...framework import ExportError
     from ...framework.export.formats import all_measured
-    from .runtime import Served
 
     rows: list[dict[str, Any]] = []
-    with trial_model(directory, data_dir) as (task, model), tempfile.TemporaryDirectory() as folder:
+    evaluator = Worker(_evaluate, BenchmarkError)
+    with (
+        trial_model(directory, data_dir) as (task, model),
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.ExitStack() as exits,
+    ):
+        exits.callback(evaluator.stop)
         container = Path(directory) / ARTEFACT
         report("container")
         rows.append(
@@ -91,13 +101,34 @@ def benchmark(
                 continue
             row |= {"bytes": size_of(path), "zipped_bytes": zipped_size(path)}
             if evaluate:
-                row["metric"] = _metric(task, Served(path, model), metric)
+                modules = (*imported(), type(form).__module__)
+                value = evaluator.call((modules, directory, data_dir, path, metric))
+                if isinstance(value, Death):
+                    rows.append(
+                        {**row, "error": f"Evaluating {path.name} failed: its process ended {value}."}
+                    )
+                    continue
+                row["metric"] = value
             for threads in dict.fromkeys((1, os.cpu_count() or 1)):
                 report(f"{form}, {threads} thread{'s' * (threads > 1)}")
-                measured = time_file(path, threads, seconds, form.name)
+                try:
+                    measured = time_file(path, threads, seconds, form.name)
+                except BenchmarkError as error:  # the other files can be measured
+                    measured = {"error": str(error)}
                 rows.append({**row, "threads": threads, **measured})
     frame = pd.DataFrame(rows)
     return _with_ratios(frame)
+
+
+def _evaluate(arguments: tuple[Sequence[str], PathLike, PathLike | None, Path, str | None]) -> float:
+    """Evaluates an exported file; runs in a worker, which native code may end."""
+    from .runtime import Served
+
+    modules, directory, data_dir, path, metric = arguments
+    for module in modules:
+        importlib.import_module(module)
+    with trial_model(directory, data_dir) as (task, model):
+        return _metric(task, Served(path, model), metric)
 
 
 def _metric(task: Task, model: Any, name: str | None) -> float:
@@ -147,8 +178,10 @@ def time_file(path: Path, threads: int, seconds: float, form: str) -> dict[str, 
         },
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BenchmarkError(f"Measuring {path.name} with {threads} threads failed: {last}")
+        death = Death.of(done.returncode, done.stderr)
+        raise BenchmarkError(
+            f"Measuring {path.name} with {threads} threads failed: its process ended {death}."
+        )
     measured = json.loads(done.stdout.splitlines()[-1])
     row = {"load_seconds": measured["load_seconds"], "peak_bytes": measured["peak_bytes"]}
     for batch, times in measured["batches"].items():
@@ -163,6 +196,8 @@ def _with_ratios(frame: pd.DataFrame) -> pd.DataFrame:
     plain = frame[frame["decode"] == "before"].set_index(["format", "threads"])
     for batch in BATCHES:
         column = f"b{batch}_median"
+        if column not in frame:  # no file could be measured
+            continue
         frame[f"b{batch}_ratio"] = [
             row[column] / plain[column].get((row["format"], row["threads"]), float("nan"))
             for _, row in frame.iterrows()

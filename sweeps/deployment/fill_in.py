@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import filelock
 
 from ...framework.errors import LambdapressError
 from ...framework.messages import alternatives
+from ..gin.user_modules import imported
 from ..results.records import RECORDS, write_records
 from ..results.schema import RESULT, read_result
 from ..trial.run import write_result
 from ..trial.trial import ARTEFACT, LOCK
+from ..worker_process import Death, Worker
 from .trial_model import trial_model
 
 
@@ -85,6 +89,40 @@ def fill_in(directory: Path, metric: str | None = None, data_dir: str | os.PathL
             return added
     except filelock.Timeout:
         raise FillInError(f"{directory / ARTEFACT}: another process is at work on this trial.") from None
+
+
+def fill_in_apart(
+    trials: Sequence[Path], metric: str | None = None, data_dir: str | os.PathLike | None = None
+) -> Iterator[bool | Death]:
+    """Runs `fill_in` on each trial in a process of its own, which native code may end.
+
+    Args:
+      trials: their folders.
+      metric: as in `fill_in`.
+      data_dir: as in `fill_in`.
+
+    Yields:
+      For each trial what `fill_in` returns, or how the process died.
+
+    Raises:
+      FillInError: as `fill_in`, and for its other errors.
+    """
+    worker = Worker(_fill_in, FillInError)
+    try:
+        for trial in trials:
+            yield worker.call((imported(), trial, metric, data_dir))
+    finally:
+        worker.stop()
+
+
+def _fill_in(arguments: tuple[Sequence[str], Path, str | None, str | os.PathLike | None]) -> bool:
+    modules, *others = arguments
+    try:
+        for module in modules:
+            importlib.import_module(module)
+        return fill_in(*others)
+    except (LambdapressError, ValueError, OSError) as error:
+        raise FillInError(str(error)) from error
 
 
 def _merge(known: dict[str, Any], found: dict[str, Any], metric: str | None) -> bool:

@@ -31,11 +31,13 @@ class Outcome:
       job: as it was submitted.
       result: the value that `job.attempt` returned; None if another process runs the trial.
       death: how the process that ran the job died, such as `by SIGKILL`; None if it did not.
+      details: what else is known of its death, such as what it wrote last.
     """
 
     job: Job
     result: Result | None = None
     death: str | None = None
+    details: str = ""
 
 
 class Executor(abc.ABC):
@@ -119,7 +121,7 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
                     pending.appendleft((0.0, dataclasses.replace(job, attempts=job.attempts + 1)))
                     continue
                 if outcome.death is not None:
-                    result = record_death(job, outcome.death)
+                    result = record_death(job, outcome.death, outcome.details)
                 if result is None:
                     pending.append((time.monotonic() + BUSY_SECONDS, job))
                     continue

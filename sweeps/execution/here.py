@@ -8,7 +8,10 @@ from .job import Job, attempt
 
 @executors.register("here")
 class Here(Executor):
-    """Runs trials in this process: for debugging, and for algorithms that a notebook's cell defines."""
+    """Runs trials in this process: for debugging, and for algorithms that a notebook's cell defines.
+
+    Native code that crashes in a trial ends this process and the sweep with it.
+    """
 
     in_this_process = True
 

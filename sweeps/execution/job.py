@@ -71,12 +71,13 @@ def attempt(job: Job) -> Result | None:
     return _unless_recorded(job, run)
 
 
-def record_death(job: Job, death: str) -> Result | None:
+def record_death(job: Job, death: str, details: str = "") -> Result | None:
     """Records a trial as failed after its processes died.
 
     Args:
       job: the last attempt.
       death: how its process died, such as `by SIGKILL`.
+      details: what else is known of it, over some lines.
 
     Returns:
       The trial's result; None while another process runs the trial.
@@ -87,7 +88,8 @@ def record_death(job: Job, death: str) -> Result | None:
 
     def record() -> Result:
         result = blank_result(job.trial, job.attempts)
-        result["error"] = f"The worker process died {job.attempts} times; the last time {death}."
+        said = f"The worker process died {job.attempts} times; the last time {death}."
+        result["error"] = f"{said}\n{details}".rstrip()
         write_result(job.directory, result)
         return result
 

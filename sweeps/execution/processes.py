@@ -1,22 +1,14 @@
-"""Runs trials on this machine in worker processes.
-
-Each worker has a pipe of its own to the runner, and they share nothing else: no queue or semaphore that a
-kill could leave locked for the others. A worker whose runner is gone ends itself.
-"""
+"""Runs trials on this machine in worker processes (see `worker_process.py`)."""
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from multiprocessing import connection as mp_connection
 from typing import Any
 
-from ..environment import quiet
+from ..worker_process import Death, Worker
 from .executor import Executor, Outcome, executors
 from .job import ExecutionError, Job, attempt
 
@@ -34,13 +26,13 @@ class Processes(Executor):
         wanted = min(MOST_WORKERS, cores()) if workers is None else workers
         self.capacity = max(1, min(wanted, jobs))
         threads = max(1, cores() // self.capacity)
-        self._workers = [_Worker(threads) for _ in range(self.capacity)]
+        self._workers = [_Trials(threads) for _ in range(self.capacity)]
 
     def submit(self, job: Job) -> None:
         next(worker for worker in self._workers if worker.job is None).start(job)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        outcomes = [worker.take() for worker in _ended(self._workers, seconds)]
+        outcomes = [worker.take() for worker in _stirring(self._workers, seconds)]
         return [outcome for outcome in outcomes if outcome is not None]
 
     def close(self) -> None:
@@ -56,12 +48,9 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def _ended(workers: Sequence[_Worker], seconds: float) -> list[_Worker]:
-    """Returns the workers that have answered or died, after waiting up to `seconds` for one."""
-    waiting = {}
-    for worker in workers:
-        if worker.job is not None:
-            waiting[worker.pipe] = waiting[worker.process.sentinel] = worker
+def _stirring(workers: Sequence[_Trials], seconds: float) -> list[_Trials]:
+    """Returns the workers that have answered, written or died, after waiting up to `seconds` for one."""
+    waiting = {item: worker for worker in workers if worker.job is not None for item in worker.waitables()}
     if not waiting:
         time.sleep(seconds)
         return []
@@ -69,127 +58,45 @@ def _ended(workers: Sequence[_Worker], seconds: float) -> list[_Worker]:
     return list(ready.values())
 
 
-class _Worker:
-    """Keeps a process, its pipe and its current job.
-
-    The process starts with the first job, and is replaced once it is dead or has run `MAX_TRIALS` trials.
-    """
+class _Trials:
+    """Keeps a worker and the job that it runs; its process is replaced after `MAX_TRIALS`."""
 
     def __init__(self, threads: int):
-        self._threads = threads
-        self._alive = False
-        self._ready = False
-        self._trials = 0
+        self._worker = Worker(attempt, ExecutionError, threads)
+        self._count = 0
         self.job: Job | None = None
-        self.pipe: Any = None
-        self.process: Any = None
 
     def start(self, job: Job) -> None:
-        worn = self._alive and (self._trials >= MAX_TRIALS or not self.process.is_alive())
-        if worn:
-            self.stop()
-        if not self._alive:
-            context = multiprocessing.get_context("spawn")
-            self.pipe, theirs = context.Pipe()
-            self.process = context.Process(target=_serve, args=(theirs,))
-            with _environment(self._threads):
-                self.process.start()
-            theirs.close()
-            self._alive, self._ready = True, False
-            self._trials = 0
-        self._trials += 1
+        if self._count >= MAX_TRIALS:
+            self._worker.stop()
+        self._count = self._count + 1 if self._worker.alive else 1
         self.job = job
-        with contextlib.suppress(OSError):  # a worker that died just now: `take` finds out
-            self.pipe.send(job)
+        self._worker.start(job)
+
+    def waitables(self) -> list[Any]:
+        return self._worker.waitables()
 
     def take(self) -> Outcome | None:
-        """Returns how the job ended, and frees the worker; None if the worker only said that it is there.
+        """Returns how the job ended, and frees the worker; None if it has not ended.
 
         Raises:
-          ExecutionError: as the worker raised it, and where the process died before it could take a job: that
+          ExecutionError: as `attempt` raised it, and where the process died before it could take a job: that
             is no fault of the trial.
         """
-        assert self.job is not None
-        try:
-            kind, value = self.pipe.recv()
-        except (EOFError, OSError):
-            return self._dead(self.job)
-        if kind == "ready":
-            self._ready = True
+        ended, value = self._worker.take()
+        if not ended:
             return None
         job, self.job = self.job, None
-        if kind == "error":
-            raise ExecutionError(value)
-        return Outcome(job, value)
-
-    def _dead(self, job: Job) -> Outcome:
-        self.process.join()
-        code, ready = self.process.exitcode, self._ready
-        self.job = None
-        self.stop()
-        death = f"by {_signal_name(-code)}" if code < 0 else f"with exit code {code}"
-        if not ready:
+        assert job is not None
+        if not isinstance(value, Death):
+            return Outcome(job, value)
+        if not self._worker.ready:
             raise ExecutionError(
-                f"A worker process ended {death} before it could take a trial. A Python script that runs a "
+                f"A worker process ended {value} before it could take a trial. A Python script that runs a "
                 "sweep must be a file whose code is below `if __name__ == '__main__':`, since worker "
                 "processes import it; executor='here' needs no worker."
             )
-        return Outcome(job, death=death)
+        return Outcome(job, death=str(value), details=value.details)
 
     def stop(self) -> None:
-        """Kills the process. The trial that it runs gets no result, and can be run again."""
-        if self._alive:
-            self.process.kill()
-            self.process.join()
-            self.process.close()
-            self.pipe.close()
-            self._alive = False
-
-
-def _signal_name(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    return f"{name} (out of memory?)" if name == "SIGKILL" else name
-
-
-@contextlib.contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Sets what a worker inherits: few messages, its share of threads, no Ctrl-C (the runner stops it)."""
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    wanted = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    wanted.update({name: str(threads) for name in names})
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
-    os.environ.update(added)
-    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
-        for name in added:
-            del os.environ[name]
-
-
-def _serve(pipe: Any) -> None:
-    """Takes jobs and sends results until the runner closes the pipe or dies."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    quiet()
-    with contextlib.suppress(OSError):  # the runner may be gone by now
-        pipe.send(("ready", None))
-    while True:
-        try:
-            job = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            pipe.send(("result", attempt(job)))
-        except ExecutionError as error:
-            pipe.send(("error", str(error)))
-
-
-def _end_with(sentinel: int) -> None:
-    mp_connection.wait([sentinel])
-    os._exit(1)
+        self._worker.stop()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...framework.atomic import write_json
-from ..results.schema import main_value
+from ..results.schema import error_line, main_value
 from ..trial.trial import PROGRESS, Trial
 
 WRITE_SECONDS = 0.25
@@ -82,8 +82,7 @@ def describe(state: State) -> str:
 def outcome(trial: Trial, result: Mapping[str, Any]) -> str:
     """Describes a finished trial in one line."""
     if result["status"] != "ok":
-        reason = (result["error"] or "").strip().splitlines() or ["for no known reason"]
-        return f"{trial}  failed: {reason[-1]}"
+        return f"{trial}  failed: {error_line(result['error'] or 'for no known reason')}"
     return f"{trial}  {size_line(result)}"
 
 

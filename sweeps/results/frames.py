@@ -35,15 +35,6 @@ def uncompressed(rows: pd.DataFrame) -> pd.Series:
     return (rows["algorithm"] == BASELINE) & ~(rows["ratio"] > 1)
 
 
-def error_line(error: str) -> str:
-    """Returns the line of a traceback that names the exception, or the first line of any other text."""
-    lines = [line.rstrip() for line in error.strip().splitlines()]
-    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    after = lines[starts[-1] + 1 :] if starts else lines
-    line = next((line for line in after if line and not line[0].isspace()), lines[0].strip())
-    return "".join(c if c.isprintable() else " " for c in line)
-
-
 def load_results(directory: str | os.PathLike, metric: str | None = None) -> pd.DataFrame:
     """Reads every `result.json` at any depth below `directory`, one row for each.
 

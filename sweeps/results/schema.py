@@ -33,6 +33,15 @@ def is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
+def error_line(error: str) -> str:
+    """Returns the line of a traceback that names the exception, or the first line of any other text."""
+    lines = [line.rstrip() for line in error.strip().splitlines()]
+    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    after = lines[starts[-1] + 1 :] if starts else lines
+    line = next((line for line in after if line and not line[0].isspace()), lines[0].strip())
+    return "".join(c if c.isprintable() else " " for c in line)
+
+
 def _is_number(value: Any, low: float = 0.0, high: float = math.inf) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False

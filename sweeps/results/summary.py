@@ -12,8 +12,8 @@ import pandas as pd
 from ..statistics import pareto
 from ..statistics.intervals import half_width, paired
 from ..statistics.significance import dominated_probability, holm, p_value
-from .frames import ENVIRONMENT, OVERRIDE, TEST, VALIDATION, error_line, uncompressed
-from .schema import ResultError
+from .frames import ENVIRONMENT, OVERRIDE, TEST, VALIDATION, uncompressed
+from .schema import ResultError, error_line
 
 AVERAGED = ("size_bytes", "ratio", "metric", "validation", "train_seconds")
 """Columns of which a summary holds the mean over seeds, half its 95% interval (`…_ci`) and the range."""

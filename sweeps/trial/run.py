@@ -37,7 +37,8 @@ def run_trial(
       attempts: how often this trial was started, for the record.
 
     Returns:
-      The content of `result.json`. A trial that raised has `status` "failed" and the traceback as `error`.
+      The content of `result.json`. A trial that raised has `status` "failed" and the traceback as `error`;
+      so has one that called `sys.exit`.
 
     Raises:
       DatasetError: if the task's data is missing; nothing is recorded, so the trial can run once it is there.
@@ -73,7 +74,7 @@ def run_trial(
             result["status"] = "ok"
         except DatasetError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a task's `sys.exit` ends its trial, not the sweep
             if is_of_the_machine(error):
                 raise OSError(str(error)) from error
             result["error"] = _describe(error)
@@ -109,7 +110,7 @@ def blank_result(trial: Trial, attempts: int) -> dict[str, Any]:
     }
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     """Returns the traceback for the result, or only the message if the trial diverged."""
     if isinstance(error, FloatingPointError):
         return str(error)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -15,14 +17,20 @@ from lambdapress.tasks.datasets import DatasetError
 from lambdapress.tasks.digits import Digits
 
 
+def damage_the_heap() -> None:
+    inside = ctypes.addressof(ctypes.create_string_buffer(64)) + 8
+    ctypes.CDLL(None).free(ctypes.c_void_p(inside))
+
+
 @tasks.register("fragile")
 @dataclasses.dataclass(frozen=True)
 class Fragile(Digits):
     """Digits that fail on demand.
 
     Attributes:
-      fault: what happens in training: `killed`, `killed once`, `exit`, `raise`, `nan`, `no data`, or nothing.
-        With `wobbly`, the model has layers that are random or have weights that are not trained.
+      fault: what happens in training: `killed`, `killed once`, `native` (the C library finds its heap
+        damaged), `exit`, `sys.exit`, `raise`, `nan`, `no data`, or nothing. `native evaluation` breaks down
+        later. With `wobbly`, the model has layers that are random or have weights that are not trained.
       log: a file that gets a line whenever training starts.
       seconds: extra time that training takes.
     """
@@ -46,6 +54,11 @@ class Fragile(Digits):
             ]
         )
 
+    def evaluate(self, model, split="test"):
+        if self.fault == "native evaluation":
+            damage_the_heap()
+        return super().evaluate(model, split)
+
     def train(self, model, callbacks=(), checkpoint_dir=None):
         starts = 0
         line = f"{self.fault}\n"
@@ -57,6 +70,10 @@ class Fragile(Digits):
         time.sleep(self.seconds)
         if self.fault == "killed" or (self.fault == "killed once" and starts == 0):
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.fault == "native":
+            damage_the_heap()
+        if self.fault == "sys.exit":
+            sys.exit(0)
         if self.fault == "exit":
             os._exit(7)
         if self.fault == "raise":

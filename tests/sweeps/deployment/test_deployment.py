@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from lambdapress.framework.export.formats import all_measured, make_format
+from lambdapress.framework.export.formats import all_measured, formats, make_format
 from lambdapress.sweeps.cli.main import main
 from lambdapress.sweeps.deployment.benchmark import BenchmarkError, benchmark, time_file
 from lambdapress.sweeps.deployment.runtime import Served
@@ -116,6 +118,38 @@ def test_a_saved_model_is_measured(trial, tmp_path):
     assert measured["load_seconds"] > 0 and measured["peak_bytes"] > 0 and measured["b32_first"] > 0
     with pytest.raises(BenchmarkError, match="Measuring missing with 1 threads failed"):
         time_file(tmp_path / "missing", threads=1, seconds=0.05, form="savedmodel")
+
+
+FRAGILE = """
+import os
+from lambdapress.framework import formats
+
+@formats.register("fragile")
+class Fragile(formats.get("tflite")):
+    suffix = ".fragile"
+
+    @staticmethod
+    def open(path, threads=None):
+        os.write(2, b"free(): invalid next size (fast)\\n")
+        os.abort()
+"""
+
+
+@pytest.mark.parametrize("evaluate", [False, True])
+def test_a_file_whose_process_dies_has_a_row_that_says_so(evaluate, trial, tmp_path, monkeypatch):
+    """Its metric and its times are measured apart; the other files are measured as if it were not there."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr(formats, "_classes", dict(formats._classes))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "fragile_format.py").write_text(FRAGILE)
+    monkeypatch.delitem(sys.modules, "fragile_format", raising=False)
+    importlib.import_module("fragile_format")
+    both = [formats.get("fragile")(decode="before"), make_format("tflite", "before")]
+    _, fragile, sound = benchmark(trial, both, 0.05, evaluate=evaluate).to_dict("records")
+    assert ("Evaluating" if evaluate else "Measuring") in fragile["error"]
+    assert "ended by SIGABRT: free(): invalid next size (fast) (" in fragile["error"]
+    assert fragile["bytes"] > 0 and sound["b1_median"] > 0
+    assert not evaluate or 0 < sound["metric"] <= 1
 
 
 def test_a_table_shows_what_could_not_be_exported():

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from lambdapress.sweeps.cli.main import main
 from lambdapress.sweeps.deployment.fill_in import FillInError, fill_in, unfilled
+from lambdapress.sweeps.execution.sweep import run_sweep
+from lambdapress.sweeps.gin.isolation import isolated
 from lambdapress.sweeps.results.frames import load_results
 from lambdapress.sweeps.results.records import RECORDS, read_records
 from lambdapress.sweeps.results.schema import read_result
@@ -75,3 +77,25 @@ def test_the_command_takes_folders_and_files_and_says_which_is_which(trial):
     assert "accuracy" in shown and "on validation" in shown and "10,400 bytes" in shown
     assert "--task names its task" in invoke(trial / "model.lpz").output
     assert "for a file" in invoke(trial.parent, "--task", "digits").output
+
+
+def test_a_native_death_costs_one_trial_and_is_told(trial, tmp_path, monkeypatch):
+    """A folder's other trials are evaluated, whichever of them comes first."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    sweep = tmp_path / "fragile.gin"
+    sweep.write_text(
+        "import fragile_task\nsweep.tasks = ['fragile']\nsweep.algorithms = ['none']\nfragile.fault = ''\n"
+    )
+    with isolated():
+        frame = run_sweep(sweep, trial.parent / "a", executor="here")
+    config = Path(frame["directory"][0]) / "config.gin"
+    text = config.read_text()
+    assert "fragile.fault = ''" in text
+    config.write_text(text.replace("fragile.fault = ''", "fragile.fault = 'native evaluation'"))
+    result = json.loads((config.parent / "result.json").read_text())
+    ran = CliRunner().invoke(main, ["evaluate", str(trial.parent)])
+    assert ran.exit_code == 1, ran.output
+    assert "completed 1 of 2 results; 1 could not be evaluated" in ran.output
+    assert f"{config.parent}: the process died by SIGABRT: free(): invalid pointer" in ran.output
+    assert set(read_result(trial / "result.json")["metrics"]) == {"accuracy", "top_5", "nll"}
+    assert json.loads((config.parent / "result.json").read_text()) == result

@@ -28,9 +28,10 @@ from lambdapress.sweeps.gin.bindings import ConfigError
 from lambdapress.sweeps.gin.isolation import isolated
 from lambdapress.sweeps.plan.grid import Sweep
 from lambdapress.sweeps.plan.plan import plan
+from lambdapress.sweeps.results.summary import summarise
 from lambdapress.sweeps.trial.trial import LOCK, Trial
 
-FAULTS = ["", "killed once", "killed", "exit", "raise", "nan"]
+FAULTS = ["", "killed once", "killed", "native", "exit", "sys.exit", "raise", "nan"]
 COMMAND = [sys.executable, "-c", "from lambdapress.sweeps.cli.main import main; main()"]
 MEASURED = [
     "identity",
@@ -102,6 +103,26 @@ def test_a_worker_that_dies_is_forgiven_once(faulty):
     assert frame.loc["exit", ["status", "attempts"]].tolist() == ["failed", 2]
     assert "exit code 7" in frame.loc["exit", "error"]
     assert starts(folder)["killed once"] == starts(folder)["killed"] == starts(folder)["exit"] == 2
+
+
+def test_a_native_death_is_a_failed_row_that_says_what_died_and_what_to_try(faulty):
+    folder, frame = faulty
+    assert frame.loc["native", ["status", "attempts"]].tolist() == ["failed", 2]
+    first, *rest = frame.loc["native", "error"].splitlines()
+    assert first == (
+        "The worker process died 2 times; the last time by SIGABRT: free(): invalid pointer (TensorFlow's "
+        "oneDNN kernels may be at fault: set TF_ENABLE_ONEDNN_OPTS=0)."
+    )
+    assert any("fragile_task.py" in line and "in train" in line for line in rest)
+    (failure,) = [line for line in summarise(frame.reset_index())["failures"] if "free()" in line]
+    assert first in failure
+
+
+def test_sys_exit_in_a_task_is_recorded_at_once(faulty):
+    folder, frame = faulty
+    assert frame.loc["sys.exit", ["status", "attempts"]].tolist() == ["failed", 1]
+    assert frame.loc["sys.exit", "error"].endswith("SystemExit: 0")
+    assert starts(folder)["sys.exit"] == 1
 
 
 def test_an_exception_is_recorded_at_once_with_its_traceback(faulty):

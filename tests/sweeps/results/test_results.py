@@ -14,9 +14,9 @@ import scipy.stats
 
 from lambdapress.sweeps.gin.source_hash import source_hash
 from lambdapress.sweeps.report.tables import render
-from lambdapress.sweeps.results.frames import error_line, load_results
+from lambdapress.sweeps.results.frames import load_results
 from lambdapress.sweeps.results.provenance import changed, code_of
-from lambdapress.sweeps.results.schema import ResultError, read_result
+from lambdapress.sweeps.results.schema import ResultError, error_line, read_result
 from lambdapress.sweeps.results.summary import summarise
 
 TRACEBACK = """Traceback (most recent call last):
