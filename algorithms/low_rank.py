@@ -116,6 +116,9 @@ class LowRank(Structured, Sensitive):
     def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
         return self.resume(encoded, spec)
 
+    def in_full(self, spec: WeightSpec) -> str | None:
+        return None if self._most(spec) else "two factors of the rank would not be smaller than the matrix"
+
     def _matrix(self, spec: WeightSpec) -> tuple[int, int]:
         axes = spec.spatial if spec.role == "depthwise_kernel" else len(spec.shape) - 1
         return math.prod(spec.shape[:axes]), math.prod(spec.shape[axes:])

@@ -169,6 +169,9 @@ class West(Structured):
         codes = decode_integers(encoded, (self.positions, spec.shape[0]), below=self._units(spec))
         return {"tables": encoded["tables"], "codes": tf.cast(codes, tf.int16)}
 
+    def in_full(self, spec: WeightSpec) -> str | None:
+        return None if self._takes(spec) else "it is for embeddings, tables of words × width"
+
     def _takes(self, spec: WeightSpec) -> bool:
         return spec.role == "embedding" and len(spec.shape) == 2 and spec.size > 0
 

@@ -28,6 +28,7 @@ from .forms.plain import to_plain as to_plain
 from .forms.rules import RuleError as RuleError
 from .forms.types import Compressed as Compressed
 from .forms.types import Compressible as Compressible
+from .forms.untold import CompressionWarning as CompressionWarning
 from .forms.whole_training import whole_training as whole_training
 from .surgery.clone import CloneError as CloneError
 from .task import Task as Task

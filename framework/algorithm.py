@@ -147,6 +147,14 @@ class Algorithm:
         """True if λ changes the result of `init`, so that it acts without any training."""
         return self.uses_lmbda and not self.has_penalty
 
+    def in_full(self, spec: WeightSpec) -> str | None:
+        """Returns the reason why the algorithm stores such a weight in full; None where it does not.
+
+        So that nobody believes to have compressed a model of which the algorithm takes nothing.
+        """
+        del spec
+        return None
+
     @property
     def decode_ops(self) -> tuple[str, ...]:
         """Names of operations that `decode` may use in a graph and that TensorFlow Lite lacks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,16 @@ from .trial import settings  # noqa: F401  … and `trial`
 
 @dataclasses.dataclass(frozen=True)
 class Compressed:
-    """The result of `compress_file`: a size report and, with a task, its metric before and after."""
+    """The result of `compress_file`: a size report and, with a task, its metric before and after.
+
+    `notes` say what was not done although it may be expected.
+    """
 
     report: Any
     metric: str | None = None
     before: float | None = None
     after: float | None = None
+    notes: Sequence[str] = ()
 
 
 def compress_file(
@@ -57,8 +62,9 @@ def compress_file(
     Raises:
       ValueError: for a model, a rule, an algorithm, a λ, a task or a binding that cannot be used.
     """
-    from ..framework import load, save, size_report
+    from ..framework import CompressionWarning, load, save, size_report
     from ..framework.files.keras_model import load_keras
+    from ..framework.forms.untold import warn_of_no_training
     from ..framework.task import main_value, reported_split
 
     model, out = Path(model), Path(out)
@@ -72,15 +78,19 @@ def compress_file(
         _check_lmbda(lmbda, [rule[1] for rule in named])
         _check_used(extra)
         plain = load_keras(model, allow_code)
-        compressible = _compressible(plain, named, 0.1 if lmbda is None else lmbda)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CompressionWarning)
+            compressible = _compressible(plain, named, 0.1 if lmbda is None else lmbda)
+            warn_of_no_training(compressible, stacklevel=1)
+        notes = _notes(caught)
         before = _evaluate(measured, plain, model) if measured else None
         out.parent.mkdir(parents=True, exist_ok=True)
         save(compressible, out)
         report = size_report(out)
         if measured is None:
-            return Compressed(report)
+            return Compressed(report, notes=notes)
         after = measured.evaluate(load(out, plain), reported_split(measured))
-        return Compressed(report, measured.metrics[0].name, before, main_value(measured, after))
+        return Compressed(report, measured.metrics[0].name, before, main_value(measured, after), notes)
 
 
 def _built(algorithm: str, rules: Sequence[tuple[str, str | None]]) -> list[tuple[str, Any]]:
@@ -103,6 +113,17 @@ def _compressible(plain: Any, rules: list[tuple[str, Any]], lmbda: float) -> Any
         return to_compressible(plain, rules, lmbda)
     except RuleError:
         return to_compressible(plain, rules[:-1], lmbda)
+
+
+def _notes(caught: Sequence[warnings.WarningMessage]) -> list[str]:
+    """Returns the texts of the warnings about the compression; shows the others."""
+    from ..framework import CompressionWarning
+
+    for one in caught:
+        if not issubclass(one.category, CompressionWarning):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    ours = [str(one.message) for one in caught if issubclass(one.category, CompressionWarning)]
+    return list(dict.fromkeys(ours))
 
 
 def _check_lmbda(lmbda: float | None, built: Sequence[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -20,7 +21,7 @@ def averaged(model: tf.keras.Model) -> Any:
       An object with `trainable_variables` and `variables`, the model's without those.
     """
 
-    def chosen(variables: list[tf.Variable]) -> list[tf.Variable]:
+    def chosen(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
         return [v for v in variables if v.dtype.is_floating and v is not lmbda_of(model)]
 
     return types.SimpleNamespace(

@@ -25,6 +25,7 @@ from .plain import FormError, form_of, require_built, to_plain
 from .rate import add_rate, drop_rate, num_params
 from .rules import Rules, assign
 from .types import Compressed, Compressible
+from .untold import warn_of_no_training, warn_of_weights_in_full
 
 DECODE = ("during", "once")
 """The times at which a compressed model may decode a weight: in each call that needs it, or in the first."""
@@ -50,6 +51,9 @@ def to_compressible(model: tf.keras.Model, rules: Rules | None = None, lmbda: fl
         plain model needs them.
       lmbda: λ, at least 0; `model.lmbda.assign` changes it later.
 
+    Warns:
+      CompressionWarning: for an algorithm that stores in full all that it is given.
+
     Raises:
       FormError: for a model that is not built, a plain model without rules, or a λ that is not a number of
         at least 0.
@@ -68,6 +72,8 @@ def to_compressible(model: tf.keras.Model, rules: Rules | None = None, lmbda: fl
     parameters = copied.count_params()
     weights = weights_of(copied)
     algorithms = assign(rules, weights)
+    chosen = [weight for weight in weights if weight.spec.path in algorithms]
+    warn_of_weights_in_full([(algorithms[w.spec.path], w.spec) for w in chosen], stacklevel=2)
 
     def replacement(weight) -> Replacement:
         algorithm, spec = algorithms[weight.spec.path], weight.spec
@@ -75,7 +81,6 @@ def to_compressible(model: tf.keras.Model, rules: Rules | None = None, lmbda: fl
         tensors = tensors_of(algorithm, "init", spec, value, spec, float(lmbda))
         return Replacement(weight, algorithm, tensors, Projected, weight.variable.trainable)
 
-    chosen = (weight for weight in weights if weight.spec.path in algorithms)
     replace_weights(copied, map(replacement, chosen))
     add_rate(copied, lmbda, parameters)
     set_class(copied, Compressible)
@@ -112,6 +117,9 @@ def to_compressed(
         that the first call decodes, for speed.
       lmbda: λ of the compression post training; only for a plain model.
 
+    Warns:
+      CompressionWarning: as `to_compressible`, and for an algorithm whose λ acts in training alone.
+
     Raises:
       FormError, RuleError, CloneError: as `to_compressible`; FormError also for rules with a model that is
         not plain, and for another `decode`.
@@ -122,6 +130,7 @@ def to_compressed(
         if rules is None:
             raise FormError("A plain model needs rules: an algorithm, or (pattern, algorithm) pairs.")
         model = to_compressible(model, rules, lmbda)
+        warn_of_no_training(model, stacklevel=2)
     elif rules is not None:
         raise FormError(f"The model is {form} already: rules only choose for a plain model (see to_plain).")
     copied = clone(model)

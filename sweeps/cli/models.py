@@ -70,18 +70,17 @@ def compress(
       lambdapress compress model.keras model.lpz --rule 'embedding=' --rule 'kernel=power_law'
     """
     from ..model_files import compress_file
+    from ..report.units import relative_size
 
     done = compress_file(
         model, out, algorithm, _parse_rules(rules), bindings, lmbda, task, data_dir, allow_code
     )
     floats, size = done.report.float_bytes, done.report.size_bytes
-    click.echo(f"{out}: {size:,} bytes, {_times(floats, size)} {floats:,} bytes of floats")
+    click.echo(f"{out}: {size:,} bytes, {relative_size(size, floats)} {floats:,} bytes of floats")
     if done.metric is not None:
         click.echo(f"{done.metric} {done.before:.4f} before, {done.after:.4f} after")
-
-
-def _times(floats: int, size: int) -> str:
-    return f"{floats / size:.1f}× smaller than" if size < floats else "no smaller than"
+    for note in done.notes:
+        click.echo(f"Note: {note}", err=True)
 
 
 @click.command()
@@ -98,6 +97,7 @@ def inspect(path: str, as_csv: bool) -> None:
     from rich.table import Table
 
     from ..model_files import inspect_file
+    from ..report.units import relative_size
 
     report = inspect_file(path)
     if as_csv:
@@ -130,7 +130,7 @@ def inspect(path: str, as_csv: bool) -> None:
     bits = f"{8 * size / report.num_params:.3f}" if report.num_params else ""
     table.add_row("total", f"{report.num_params:,} weights", "", "", bits, f"{size:,}", "100.0%")
     Console(width=None if sys.stdout.isatty() else 150).print(table)
-    click.echo(f"{_times(report.float_bytes, size)} {report.float_bytes:,} bytes of floats")
+    click.echo(f"{relative_size(size, report.float_bytes)} {report.float_bytes:,} bytes of floats")
 
 
 @click.command()

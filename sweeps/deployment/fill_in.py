@@ -116,11 +116,11 @@ def fill_in_apart(
 
 
 def _fill_in(arguments: tuple[Sequence[str], Path, str | None, str | os.PathLike | None]) -> bool:
-    modules, *others = arguments
+    modules, trial, metric, data_dir = arguments
     try:
         for module in modules:
             importlib.import_module(module)
-        return fill_in(*others)
+        return fill_in(trial, metric, data_dir)
     except (LambdapressError, ValueError, OSError) as error:
         raise FillInError(str(error)) from error
 

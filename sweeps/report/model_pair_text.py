@@ -54,9 +54,7 @@ def _head(pair: Pair) -> str:
     a, b = pair.a, pair.b
     lines = [
         f"A  {a.name}: {a.size_bytes:,} bytes",
-        f"B  {b.name}: {b.size_bytes:,} bytes, {units.ratio(a.size_bytes / b.size_bytes)} smaller than A"
-        if b.size_bytes < a.size_bytes
-        else f"B  {b.name}: {b.size_bytes:,} bytes",
+        f"B  {b.name}: {b.size_bytes:,} bytes, {units.relative_size(b.size_bytes, a.size_bytes)} A",
         f"{a.task}, {pair.difference.totals['examples']:,.0f} examples of {a.split}",
     ]
     shared = [name for name in a.metrics if name in b.metrics]

@@ -61,6 +61,18 @@ def ratio(value: float) -> str:
     return "" if math.isnan(value) else f"{number(value, ratio_decimals(value))}×"
 
 
+def relative_size(size: float, other: float) -> str:
+    """Says how large `size` is beside `other`: `12.4× smaller than`, `1.02× larger than`, `as large as`.
+
+    Sizes whose ratio is shown as 1 are told apart by `a little`.
+    """
+    if size == other:
+        return "as large as"
+    word = "smaller" if size < other else "larger"
+    times = ratio(max(size, other) / max(1, min(size, other)))
+    return f"a little {word} than" if times == ratio(1.0) else f"{times} {word} than"
+
+
 def seconds(value: float) -> str:
     """Formats seconds with one decimal and no unit: `12.3`."""
     return number(value, 1)

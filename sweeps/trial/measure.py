@@ -22,6 +22,7 @@ from ...framework import (
 )
 from ...framework.files import pretrained
 from ...framework.files.size_report import estimated_bytes
+from ...framework.forms.untold import warn_of_no_training
 from ...framework.surgery.clone import layers_of
 from ...framework.task import reported_split
 from ..gin import registries
@@ -65,7 +66,9 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
 
     events = Events(directory / EVENTS, trial)
     train_seconds = 0.0
-    if settings.train:
+    if not settings.train:
+        warn_of_no_training(model, stacklevel=1)
+    else:
         clock = callbacks.Clock(directory / CLOCK)
         watch = [callbacks.Watch(report), events, Epochs(directory / EPOCHS), clock, Updates(trial.lmbda)]
         if settings.lmbda_warmup > 0:

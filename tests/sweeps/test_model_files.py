@@ -80,6 +80,38 @@ def test_a_chain_and_rules(trained, tmp_path):
     assert ruled > alone
 
 
+@pytest.mark.parametrize(
+    "options, note",
+    [
+        (["epr"], "epr takes its steps from training, and λ acts there. Without training, conv_1/kernel"),
+        (["power_law"], "The λ of clustering, low_rank, "),
+        (
+            ["west"],
+            "west stores in full all that it was given (conv_1/kernel, conv_1/bias, conv_2/kernel and 5",
+        ),
+        (["west"], "more): it is for embeddings"),
+        (["uniform", "--rule", "fc=west"], "west stores in full all that it was given (fc_1/kernel"),
+        (["uniform"], None),
+        (["chain"], None),
+    ],
+)
+def test_what_little_is_done_is_said(options, note, trained, tmp_path):
+    ran = CliRunner().invoke(
+        main, ["compress", str(trained), str(tmp_path / "o.lpz"), "--algorithm", *options]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert ("Note:" in ran.output) == (note is not None)
+    assert note is None or note in ran.output
+
+
+def test_nothing_is_called_smaller_that_is_not(trained, tmp_path):
+    """A file of plain floats has a header besides them."""
+    out = str(tmp_path / "o.lpz")
+    for command in (["compress", str(trained), out, "--algorithm", "none"], ["inspect", out]):
+        ran = CliRunner().invoke(main, command)
+        assert "a little larger than 153,128 bytes of floats" in ran.output, ran.output
+
+
 def test_a_wrong_hyperparameter_is_one_message(trained, tmp_path):
     for binding, message in (
         ("uniform.bits = 40", "bits must be an integer"),

@@ -216,3 +216,19 @@ def test_a_short_size_is_within_half_a_percent(value):
 )
 def test_ratio(value, wanted):
     assert units.ratio(value) == wanted
+
+
+@pytest.mark.parametrize(
+    "size, other, wanted",
+    [
+        (100, 100, "as large as"),
+        (100, 1240, "12.4× smaller than"),
+        (1000, 1020, "1.02× smaller than"),
+        (1000, 1004, "a little smaller than"),
+        (1004, 1000, "a little larger than"),
+        (1020, 1000, "1.02× larger than"),
+        (10, 0, "10.0× larger than"),
+    ],
+)
+def test_relative_sizes_are_true(size, other, wanted):
+    assert units.relative_size(size, other) == wanted

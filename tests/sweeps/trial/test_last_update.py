@@ -6,8 +6,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from lambdapress.framework import load, to_plain
+from lambdapress.framework import CompressionWarning, load, to_plain
 from lambdapress.framework.task import tasks
 from lambdapress.sweeps.execution.sweep import run_sweep
 from lambdapress.sweeps.gin.isolation import isolated
@@ -41,3 +42,10 @@ def test_the_last_update_comes_after_the_tasks_training(tmp_path):
     assert len(stored.weights) == 8
     for weight in stored.weights:
         np.testing.assert_allclose(weight, wave(weight.shape), atol=0.1)
+
+
+def test_a_trial_without_training_says_where_lmbda_has_no_influence(tmp_path):
+    sweep = Sweep(["digits"], ["power_law"], [0.1, 1.0])
+    with isolated(), pytest.warns(CompressionWarning, match="power_law takes its steps from training"):
+        frame = run_sweep(sweep, tmp_path, executor="here", gin=["trial.train = False"])
+    assert frame["status"].tolist() == ["ok", "ok"] and frame["size_bytes"].nunique() == 1
