@@ -16,6 +16,7 @@ from .export.prediction import ExportError as ExportError
 from .export.saved_model import export_saved_model as export_saved_model
 from .export.saved_model_reader import load_exported as load_exported
 from .export.tflite import export_tflite as export_tflite
+from .files.keras_model import load_keras as load_keras
 from .files.lpz import load as load
 from .files.lpz import save as save
 from .files.size_report import SizeReport as SizeReport

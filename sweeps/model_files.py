@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,9 @@ def compress_file(
     task: str | None = None,
     data_dir: str | Path | None = None,
     allow_code: bool = False,
-) -> Compressed:
+    show: Callable[[str], None] = lambda line: None,
+    dry_run: bool = False,
+) -> Compressed | None:
     """Compresses a saved Keras model post training.
 
     Args:
@@ -58,6 +60,11 @@ def compress_file(
       task: name of a task; it evaluates the model before compression and as read back from the file.
       data_dir: folder of prepared TensorFlow Datasets.
       allow_code: whether Python code stored in `model` (in `Lambda` layers) may run.
+      show: is called with a line for each rule, of the weights that it takes, before they are compressed.
+      dry_run: whether nothing is compressed or written after that.
+
+    Returns:
+      What was written; None after a dry run.
 
     Raises:
       ValueError: for a model, a rule, an algorithm, a λ, a task or a binding that cannot be used.
@@ -78,6 +85,10 @@ def compress_file(
         _check_lmbda(lmbda, [rule[1] for rule in named])
         _check_used(extra)
         plain = load_keras(model, allow_code)
+        for line in _taken(plain, named):
+            show(line)
+        if dry_run:
+            return None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CompressionWarning)
             compressible = _compressible(plain, named, 0.1 if lmbda is None else lmbda)
@@ -101,6 +112,19 @@ def _built(algorithm: str, rules: Sequence[tuple[str, str | None]]) -> list[tupl
         return calling(f"algorithm {name!r}", build, name)
 
     return [(pattern, name and built(name)) for pattern, name in rules] + [(".*", built(algorithm))]
+
+
+def _taken(plain: Any, rules: list[tuple[str, Any]]) -> Iterator[str]:
+    """Yields a line for each rule, with the weights that it takes; no line where there is but one."""
+    from ..framework.forms.rules import taken_by
+    from ..framework.messages import some
+    from ..framework.surgery.weights import weights_of
+
+    if len(rules) < 2:
+        return
+    taken = taken_by([pattern for pattern, _ in rules], weights_of(plain))
+    for (pattern, algorithm), paths in zip(rules, taken, strict=True):
+        yield f"{pattern} = {algorithm.name if algorithm else 'in full'}: {some(paths, 8) or 'nothing'}"
 
 
 def _compressible(plain: Any, rules: list[tuple[str, Any]], lmbda: float) -> Any:

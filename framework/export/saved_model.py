@@ -26,6 +26,7 @@ from ..atomic import PathLike
 from ..container import file
 from ..files.lpz import entries_of, kept_weights
 from ..forms import architecture
+from ..forms.names import names_matter
 from ..surgery.computed_weights import ComputedWeight
 from . import batch_norm
 from .formats import Arrays, ExportFormat, Predict, Specs, formats
@@ -82,6 +83,7 @@ def export_saved_model(
     extra = {
         "version": 1,
         "kept": [weight.spec.path for weight in kept],
+        "given_names": names_matter(model),
         "architecture": architecture.describe(model),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

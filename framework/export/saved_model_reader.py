@@ -20,8 +20,10 @@ from ..container.file import ContainerError, Entry
 from ..files.lpz import from_entries
 from ..forms import architecture
 from ..forms.compress import stored_kind
-from ..forms.plain import to_plain
+from ..forms.names import adopt_names
+from ..forms.plain import form_of, to_plain
 from ..messages import first_line
+from ..surgery.clone import clone
 from ..surgery.weights import weights_of
 from .saved_model import EXTRA
 
@@ -71,6 +73,8 @@ def load_exported(
         raise ContainerError(f"{source!r}: {error}") from error
     except _UNREADABLE as error:
         raise ContainerError(f"{source!r} cannot be read: {first_line(error)}") from error
+    model = clone(model) if form_of(model) == "plain" else to_plain(model)
+    adopt_names(model, [*(entry.path for entry in entries), *extra["kept"]], extra["given_names"])
     wanted = {weight.spec.path: weight.spec for weight in weights_of(model)}
     for index, name in enumerate(extra["kept"]):
         spec = wanted.get(name)
@@ -81,7 +85,7 @@ def load_exported(
         except _UNREADABLE as error:
             raise ContainerError(f"{source!r}: {name} cannot be read: {first_line(error)}") from error
         entries.append(Entry(name, spec.shape, spec.dtype, None, {}, {"value": value}))
-    restored = from_entries(entries, model, kind, source)
+    restored = from_entries(entries, model, kind, source, extra["given_names"])
     return to_plain(restored) if packed is None else restored
 
 
@@ -99,6 +103,7 @@ def _extra(path: Path) -> dict[str, Any]:
         raise ContainerError(f"{EXTRA} does not list the weights that are kept in full")
     if len(set(kept)) != len(kept):
         raise ContainerError(f"{EXTRA} lists a weight twice")
+    extra["given_names"] = extra.get("given_names") is True  # earlier releases number all layers
     if "architecture" not in extra:
         raise ContainerError(f"{EXTRA} has no architecture")
     return extra

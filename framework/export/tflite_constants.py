@@ -37,10 +37,9 @@ def waiting_constants(unpack: bool) -> WeightFunction:
 
     def weight(computed: ComputedWeight, layer_input: tf.Tensor) -> tf.Tensor:
         with tf.init_scope():
-            if computed.spec.size < SMALL:
-                floats = computed.compute().numpy()
-            else:
-                floats, values = None, _fewest_bytes(computed, unpack)
+            small = computed.spec.size < SMALL
+            floats = computed.compute().numpy() if small else None
+            values = {} if small else _fewest_bytes(computed, unpack)
         if floats is not None:
             return tf.constant(floats)
         waits = _waiting(values, computed.spec.size)

@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from ..atomic import PathLike
 from ..errors import LambdapressError
+from ..forms.names import keep_names
 from ..messages import first_line
 from ..surgery.private import SavedMetadata
 
@@ -28,6 +29,8 @@ class KerasFileError(LambdapressError, ValueError):
 
 def load_keras(path: PathLike, allow_code: bool = False) -> tf.keras.Model:
     """Loads the model in a `.keras` or `.h5` file or in a SavedModel's folder, uncompiled.
+
+    Paths of its weights have the layers' names as they are in the file, also those such as `conv2d_1`.
 
     Args:
       path: of the file or folder.
@@ -54,7 +57,9 @@ def load_keras(path: PathLike, allow_code: bool = False) -> tf.keras.Model:
                 f"{str(path)!r} holds Python code, of a Lambda layer, which would run. If you trust whoever "
                 "wrote it: --allow-code, or allow_code=True."
             )
-        return tf.keras.models.load_model(path, compile=False, safe_mode=not allow_code)
+        model = tf.keras.models.load_model(path, compile=False, safe_mode=not allow_code)
+        keep_names(model)
+        return model
     except KerasFileError:
         raise
     except Exception as error:  # Keras has no exception of its own

@@ -15,6 +15,7 @@ from ..atomic import PathLike
 from ..container import file
 from ..container.file import ContainerError, Entry, Tensor
 from ..forms.compress import stored_kind
+from ..forms.names import adopt_names, names_matter
 from ..forms.plain import FormError, form_of, require_built, to_plain
 from ..forms.rate import added_variables
 from ..forms.types import Compressed
@@ -29,6 +30,8 @@ from .mismatch import differences
 
 # Errors that an algorithm's constructor and `decode` may raise on a file that its `encode` did not make.
 _UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, tf.errors.OpError)
+
+_NAMES, _GIVEN = "names", "given"
 
 
 def save(model: tf.keras.Model, path: PathLike) -> int:
@@ -50,7 +53,7 @@ def save(model: tf.keras.Model, path: PathLike) -> int:
     for computed, entry in zip(computed_weights_of(model), entries, strict=False):
         if isinstance(computed, Projected):
             check_decoding(computed.algorithm, computed.spec, computed.tensors(), _tensors_of(entry))
-    return file.write(path, entries)
+    return file.write(path, entries, metadata_of(model))
 
 
 def load(path: PathLike, model: tf.keras.Model, decode: str = "once") -> tf.keras.Model:
@@ -76,11 +79,12 @@ def load(path: PathLike, model: tf.keras.Model, decode: str = "once") -> tf.kera
     """
     kind = stored_kind(decode)
     require_built(model)
-    return from_entries(file.read(path).entries, model, kind, os.fspath(path))
+    contents = file.read(path)
+    return from_entries(contents.entries, model, kind, os.fspath(path), has_given_names(contents))
 
 
 def from_entries(
-    stored: Iterable[Entry], model: tf.keras.Model, kind: type[Stored], source: str
+    stored: Iterable[Entry], model: tf.keras.Model, kind: type[Stored], source: str, given_names: bool
 ) -> tf.keras.Model:
     """Returns a compressed clone of a model with weights from entries that were already read.
 
@@ -89,13 +93,15 @@ def from_entries(
       model: gives the architecture; is untouched.
       kind: of the computed weights, from `stored_kind`.
       source: name of the entries' origin, for errors.
+      given_names: whether layers have the names in the entries' paths that they had in a file of Keras.
 
     Raises:
       ContainerError, UnknownNameError: as `load`.
     """
     copied = clone(model) if form_of(model) == "plain" else to_plain(model)
-    weights = weights_of(copied)
     entries = {entry.path: entry for entry in stored}
+    adopt_names(copied, list(entries), given_names)
+    weights = weights_of(copied)
     _check_match(source, entries, weights)
     compressed = []
     for weight in weights:
@@ -143,6 +149,16 @@ def _check_decodes(computed: ComputedWeight, weight: Weight, entry: Entry, sourc
 
 def _undecodable(entry: Entry, source: str, problem: object) -> ContainerError:
     return ContainerError(f"{source!r}: {entry.path} cannot be decoded by {entry.algorithm!r}: {problem}")
+
+
+def metadata_of(model: tf.keras.Model) -> dict[str, Any]:
+    """Returns what a container of a model says beside its entries: that names in paths were given."""
+    return {_NAMES: _GIVEN} if names_matter(model) else {}
+
+
+def has_given_names(contents: file.Contents) -> bool:
+    """Tells whether names in a container's paths were given; see `forms/names.py`."""
+    return contents.metadata.get(_NAMES) == _GIVEN
 
 
 def entries_of(model: tf.keras.Model) -> list[Entry]:

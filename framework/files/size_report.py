@@ -11,7 +11,7 @@ from ..atomic import PathLike
 from ..container import file
 from ..forms.rate import rate_of
 from ..surgery.computed_weights import Projected, computed_weights_of
-from .lpz import entries_of, kept_weights
+from .lpz import entries_of, kept_weights, metadata_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ def size_report(source: tf.keras.Model | PathLike) -> SizeReport:
     """
     if not isinstance(source, tf.keras.Model):
         return _report(file.read(source), None)
-    packed = file.pack(entries_of(source))
+    packed = file.pack(entries_of(source), metadata_of(source))
     return _report(file.unpack(packed), estimated_bytes(source))
 
 

@@ -18,6 +18,7 @@ from ..surgery.computed_weights import ComputedWeight, Projected, Stored, Stored
 from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import weights_of
 from .architecture import plain_config
+from .names import give_names, given_names
 from .plain import form_of
 from .rate import add_rate
 
@@ -29,6 +30,7 @@ def get_config(model: tf.keras.Model) -> dict[str, Any]:
     """Returns the config of a compressible or compressed model, of types that Keras serialises."""
     return {
         "plain": plain_config(model),
+        "names": given_names(model),
         "weights": [_weight_config(computed) for computed in computed_weights_of(model)],
     }
 
@@ -53,6 +55,8 @@ def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
     model = config["plain"]
     if not isinstance(model, tf.keras.Model):
         model = tf.keras.saving.deserialize_keras_object(model)
+    if any(config.get("names", ())):  # configs of earlier releases have none
+        give_names(model, config["names"])
     parameters = model.count_params()
     replace_weights(model, _replacements(model, config["weights"]))
     if form_of(model) == "compressible":

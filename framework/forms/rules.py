@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 
 from ..algorithm import Algorithm, WeightSpec
@@ -35,7 +36,7 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
       RuleError: for an invalid pattern, a rule that takes no weight, rules that choose none, or a model
         without candidates.
     """
-    candidates = [w.spec for w in weights if w.trained and w.places and w.spec.dtype.find("float") >= 0]
+    candidates = _candidates(weights)
     if not candidates:
         raise RuleError(
             "The model has nothing to compress: no layer of it has a trainable floating-point weight"
@@ -58,21 +59,57 @@ def assign(rules: Rules, weights: Sequence[Weight]) -> dict[str, Algorithm]:
             f"An algorithm is an object, got the class {rules.__name__}; {rules.__name__}() makes one."
         )
     rules = [_checked(rule) for rule in rules]
-    assigned: dict[str, Algorithm] = {}
-    used = [False] * len(rules)
-    for spec in candidates:
-        for index, (pattern, algorithm) in enumerate(rules):
-            if _takes(pattern, spec):
-                used[index] = True
-                if algorithm is not None:
-                    assigned[spec.path] = algorithm
-                break
-    for (pattern, _), was_used in zip(rules, used, strict=True):
-        if not was_used:
+    taken = taken_by([pattern for pattern, _ in rules], weights)
+    for (pattern, _), paths in zip(rules, taken, strict=True):
+        if not paths:
             raise RuleError(_unused(pattern, candidates))
+    assigned = {
+        path: algorithm
+        for (_, algorithm), paths in zip(rules, taken, strict=True)
+        for path in paths
+        if algorithm is not None
+    }
     if not assigned:
         raise RuleError(f"The rules {rules!r} choose no weight; give at least one an algorithm.")
+    _warn_of_names([pattern for pattern, _ in rules], weights)
     return assigned
+
+
+def taken_by(patterns: Sequence[str], weights: Sequence[Weight]) -> list[list[str]]:
+    """Returns for each pattern of an ordered list the paths of the weights that it decides on.
+
+    Args:
+      patterns: regular expressions, in the order of their rules.
+      weights: of the model.
+    """
+    taken: list[list[str]] = [[] for _ in patterns]
+    for spec in _candidates(weights):
+        first = next((i for i, pattern in enumerate(patterns) if _takes(pattern, spec)), None)
+        if first is not None:
+            taken[first].append(spec.path)
+    return taken
+
+
+def _candidates(weights: Sequence[Weight]) -> list[WeightSpec]:
+    """Lists the weights that can be compressed: floats that a layer trains and holds as attributes."""
+    return [w.spec for w in weights if w.trained and w.places and "float" in w.spec.dtype]
+
+
+def _warn_of_names(patterns: Sequence[str], weights: Sequence[Weight]) -> None:
+    """Warns of a pattern that takes another layer than the one that Keras gives this name at present."""
+    layers = {w.spec.path: w.places[0].layer.name for w in weights if w.places}
+    for pattern in patterns:
+        by_path = {path for path in layers if re.search(pattern, path)}
+        names = {path: f"{layer}/{path.rpartition('/')[2]}" for path, layer in layers.items()}
+        by_name = {path for path in layers if re.search(pattern, names[path])}
+        if by_path - by_name and by_name - by_path:
+            taken, other = min(by_path - by_name), min(by_name - by_path)
+            warnings.warn(
+                f"The rule {pattern!r} takes {taken}, of the layer that Keras calls {layers[taken]!r} at "
+                f"present; {other} is of the one that it calls {layers[other]!r}. Keras counts made-up names "
+                "on through a process, and paths count them within a model; load_keras keeps a file's.",
+                stacklevel=4,
+            )
 
 
 def _takes(pattern: str, spec: WeightSpec) -> bool:

@@ -17,6 +17,7 @@ Layer = tf.keras.layers.Layer
 _BOOKKEEPING = (set(vars(Layer())) | set(vars(tf.keras.Model()))) | {"_trainable_weights"}
 _GAINS = {"gamma", "scale", "gain"}
 _OFFSETS = {"beta", "shift"}
+GIVEN = "_lambdapress_name"  # attribute of a layer: its name in paths, where that was given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ def walk(model: Layer) -> Iterator[tuple[str, Layer]]:
 
     A path joins layer names by "/". Names that Keras made up are numbered within their parent (`dense`,
     `dense_1`), not from the start of the process, so that the same code gives the same paths in every
-    process.
+    process. A layer whose name was given (see `forms/names.py`) keeps it.
     """
     seen: set[int] = set()
 
@@ -58,7 +59,7 @@ def walk(model: Layer) -> Iterator[tuple[str, Layer]]:
         for child in layer._flatten_layers(recursive=False, include_self=False):
             if id(child) in seen:
                 continue
-            name = _unique(_stable_name(child), taken)
+            name = _unique(vars(child).get(GIVEN) or _stable_name(child), taken)
             yield from visit(f"{path}/{name}" if path else name, child)
 
     return visit("", model)

@@ -44,6 +44,7 @@ def _parse_rules(rules: tuple[str, ...]) -> list[tuple[str, str | None]]:
 )
 @click.option("--task", help="Name of a task to evaluate the model on, before and after.")
 @click.option("--allow-code", is_flag=True, help="Runs Python code that MODEL holds, of Lambda layers.")
+@click.option("--dry-run", is_flag=True, help="Shows which weights each rule takes, and writes nothing.")
 @gin_option
 @data_option
 def compress(
@@ -54,6 +55,7 @@ def compress(
     lmbda: float | None,
     task: str | None,
     allow_code: bool,
+    dry_run: bool,
     bindings: tuple[str, ...],
     data_dir: str | None,
 ) -> None:
@@ -61,8 +63,9 @@ def compress(
 
     MODEL is a .keras or .h5 file or a SavedModel folder; it is compressed as it is, without training.
 
-    A rule's pattern is a regular expression that is searched for in a weight's path; `PATTERN=` keeps
-    the weights that match in full.
+    A rule's pattern is a regular expression that is searched for anywhere in a weight's path, such as
+    conv2d_1/kernel; `^` and `$` bind it to the path's ends. `PATTERN=` keeps the weights that match in
+    full. What each rule takes is shown first. Layers have the names that they have in MODEL.
 
     \b
       lambdapress compress model.keras model.lpz
@@ -73,8 +76,20 @@ def compress(
     from ..report.units import relative_size
 
     done = compress_file(
-        model, out, algorithm, _parse_rules(rules), bindings, lmbda, task, data_dir, allow_code
+        model,
+        out,
+        algorithm,
+        _parse_rules(rules),
+        bindings,
+        lmbda,
+        task,
+        data_dir,
+        allow_code,
+        show=click.echo,
+        dry_run=dry_run,
     )
+    if done is None:
+        return
     floats, size = done.report.float_bytes, done.report.size_bytes
     click.echo(f"{out}: {size:,} bytes, {relative_size(size, floats)} {floats:,} bytes of floats")
     if done.metric is not None:

@@ -269,3 +269,20 @@ def test_a_custom_layer_is_known_once_its_module_is_imported(tmp_path):
     for name in ("m.keras", "m.h5", "m"):
         arguments = ["compress", str(tmp_path / name), str(tmp_path / "x.lpz"), *imported]
         assert CliRunner().invoke(main, arguments).exit_code == 0
+
+
+def test_what_each_rule_takes_is_shown_first(tmp_path):
+    names = ("conv_1", "separable_conv_1", "conv")
+    layers = [tf.keras.layers.Dense(4, name=name) for name in names]
+    tf.keras.Sequential([tf.keras.Input((4,)), *layers]).save(tmp_path / "m.h5")
+    arguments = ["compress", str(tmp_path / "m.h5"), str(tmp_path / "m.lpz"), "--rule", "conv_1/="]
+    done = CliRunner().invoke(main, [*arguments, "--dry-run"])
+    lines = done.output.splitlines()
+    assert lines == [
+        "conv_1/ = in full: conv_1/kernel, conv_1/bias, separable_conv_1/kernel, separable_conv_1/bias",
+        ".* = uniform: conv/kernel, conv/bias",
+    ]
+    assert not (tmp_path / "m.lpz").exists()
+    assert CliRunner().invoke(main, arguments).output.splitlines()[:2] == lines
+    anchored = CliRunner().invoke(main, [*arguments[:-1], "^conv_1/=", "--dry-run"])
+    assert anchored.output.splitlines()[0] == "^conv_1/ = in full: conv_1/kernel, conv_1/bias"
