@@ -95,7 +95,7 @@ class ResNet20(Cifar10):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.width, int) or self.width < 1:
+        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
             raise ValueError(f"{self.name}.width must be an integer of at least 1, got {self.width!r}.")
 
     def build_model(self) -> tf.keras.Model:

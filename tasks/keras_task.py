@@ -143,16 +143,18 @@ class KerasTask(Task):
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "steps_per_execution"):
             value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{self.name}.{field} must be an integer of at least 1, got {value!r}.")
-        if not isinstance(self.validation_examples, int) or self.validation_examples < 0:
+        held = self.validation_examples
+        if isinstance(held, bool) or not isinstance(held, int) or held < 0:
             raise ValueError(
                 f"{self.name}.validation_examples must be an integer of at least 0, "
                 f"got {self.validation_examples!r}."
             )
-        if not self.learning_rate > 0:
+        if isinstance(self.learning_rate, bool) or not self.learning_rate > 0:
             raise ValueError(f"{self.name}.learning_rate must be above 0, got {self.learning_rate!r}.")
-        if not 0 <= self.final_learning_rate_factor <= 1:
+        factor = self.final_learning_rate_factor
+        if isinstance(factor, bool) or not 0 <= factor <= 1:
             raise ValueError(
                 f"{self.name}.final_learning_rate_factor must be in [0, 1], "
                 f"got {self.final_learning_rate_factor!r}."

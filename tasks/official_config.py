@@ -112,11 +112,22 @@ def _check(config: Any, overrides: Mapping[str, Any], path: str, experiment: str
                 raise ExperimentError(f"{where} is {present!r}, not a group of keys; got {dict(value)!r}.")
         elif hasattr(present, "as_dict") and value is not None:
             raise ExperimentError(f"{where} is a group of keys; got {value!r}. Give a dictionary.")
+        elif _are_numbers(present) and isinstance(value, (list, tuple)) and not _are_numbers(value):
+            raise ExperimentError(f"{where} is a list of numbers ({present!r}); got {value!r}.")
         elif isinstance(present, _SCALARS) and not _fits(present, value):
             raise ExperimentError(
                 f"{where} is a {type(present).__name__} ({present!r}); got {value!r}, "
                 f"a {type(value).__name__}."
             )
+
+
+def _are_numbers(value: Any) -> bool:
+    """Tells whether a value is a list of numbers and nothing else; a boolean is none."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value)
+    )
 
 
 def _fits(present: Any, value: Any) -> bool:

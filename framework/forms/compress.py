@@ -60,7 +60,8 @@ def to_compressible(model: tf.keras.Model, rules: Rules | None = None, lmbda: fl
       RuleError: for rules that do not fit the model.
       CloneError: for a model that cannot be copied.
     """
-    if not (isinstance(lmbda, numbers.Real) and math.isfinite(lmbda) and lmbda >= 0):
+    real = isinstance(lmbda, numbers.Real) and not isinstance(lmbda, bool)
+    if not (real and math.isfinite(lmbda) and lmbda >= 0):
         raise FormError(f"lmbda is the weight of the rate, a number of at least 0, got {lmbda!r}.")
     if form_of(require_built(model)) != "plain":
         if rules is None:

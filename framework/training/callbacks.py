@@ -59,7 +59,7 @@ class LmbdaWarmup(tf.keras.callbacks.Callback):
             during the warm-up holds a smaller λ, so give the value if training may resume from one.
         """
         super().__init__()
-        if steps < 0:
+        if isinstance(steps, bool) or steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps!r}.")
         self.steps = steps
         self._lmbda = lmbda
@@ -116,7 +116,7 @@ class Updates(tf.keras.callbacks.Callback):
           ValueError: for `steps` below 1.
         """
         super().__init__()
-        if steps is not None and steps < 1:
+        if steps is not None and (isinstance(steps, bool) or steps < 1):
             raise ValueError(f"steps must be at least 1, got {steps!r}.")
         self._lmbda = lmbda
         self._steps = steps

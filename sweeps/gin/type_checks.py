@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import inspect
-import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import gin
@@ -15,6 +15,8 @@ import typeguard
 from gin import config as gin_config
 
 from .bindings import Binding, ConfigError
+
+_NUMBERS = {int: int, float: (int, float)}  # what passes for each
 
 
 def check_types(bindings: Iterable[Binding]) -> None:
@@ -44,9 +46,8 @@ def check_types(bindings: Iterable[Binding]) -> None:
             ) from None
         hint = _hints(gin.get_configurable(binding.selector)).get(binding.parameter, Any)
         try:
-            typeguard.check_type(value, hint, collection_check_strategy=every)
-            if isinstance(value, bool) and not _takes_booleans(hint):
-                raise typeguard.TypeCheckError("a boolean is no number here")
+            with _booleans_are_no_numbers():
+                typeguard.check_type(value, hint, collection_check_strategy=every)
         except typeguard.TypeCheckError as error:
             raise ConfigError(
                 f"{binding.where}: {binding.key} = {value!r} has the wrong type; it takes {_shown(hint)} "
@@ -58,10 +59,24 @@ def _name_of(reference: Any) -> str:
     return repr(reference).lstrip("@").removesuffix("()").rpartition("/")[2]
 
 
-def _takes_booleans(hint: Any) -> bool:
-    """Tells whether an annotation means booleans, or anything: a boolean is an `int` to Python alone."""
-    parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    return any(part is bool or part is Any or part is object for part in parts)
+@contextlib.contextmanager
+def _booleans_are_no_numbers() -> Iterator[None]:
+    """Has typeguard tell booleans from numbers at any depth: to Python alone a boolean is an `int`."""
+
+    def lookup(origin: Any, arguments: Any, extras: Any) -> Any:
+        return check if origin in _NUMBERS else None
+
+    def check(value: Any, origin: Any, arguments: Any, memo: Any) -> None:
+        if isinstance(value, bool):
+            raise typeguard.TypeCheckError("is a boolean, which is no number here")
+        if not isinstance(value, _NUMBERS[origin]):
+            raise typeguard.TypeCheckError(f"is not an instance of {origin.__name__}")
+
+    typeguard.checker_lookup_functions.insert(0, lookup)
+    try:
+        yield
+    finally:
+        typeguard.checker_lookup_functions.remove(lookup)
 
 
 def _hints(configurable: Any) -> dict[str, Any]:

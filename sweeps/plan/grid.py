@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,13 +48,13 @@ class Sweep:
             if not values:
                 raise ValueError(f"sweep.{name} is empty; give at least one.")
             _no_repeats(f"sweep.{name}", values)
-        bad = [seed for seed in self.seeds if not 0 <= seed < 2**32]
+        bad = [seed for seed in self.seeds if not _is_a(numbers.Integral, seed) or not 0 <= seed < 2**32]
         if bad:
             raise ValueError(f"sweep.seeds has {bad[0]!r}; a seed is an integer in [0, 2**32).")
         per_algorithm = self.lmbdas if isinstance(self.lmbdas, Mapping) else {"": self.lmbdas}
         for algorithm, lmbdas in per_algorithm.items():
             where = f"sweep.lmbdas[{algorithm!r}]" if algorithm else "sweep.lmbdas"
-            bad = [lmbda for lmbda in lmbdas if not 0 <= lmbda < MOST_LMBDA]
+            bad = [one for one in lmbdas if not _is_a(numbers.Real, one) or not 0 <= one < MOST_LMBDA]
             if bad:
                 raise ValueError(f"{where} has {bad[0]!r}; λ is a number of at least 0 and below 2**63.")
             _no_repeats(where, lmbdas)
@@ -126,6 +127,10 @@ def _lmbdas(sweep: Sweep, algorithm: str, uses_lmbda: bool) -> list[float]:
             f"or {{{algorithm!r}: [...]}}."
         )
     return [float(lmbda) for lmbda in lmbdas]
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _no_repeats(where: str, values: Sequence[Any]) -> None:

@@ -238,3 +238,11 @@ def test_a_model_made_in_a_strategys_scope():
     assert task.evaluate(model).values["accuracy"] > 0.8
     with strategy.scope():
         assert task.evaluate(model).values["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "name", ["epochs", "batch_size", "steps_per_execution", "validation_examples", "learning_rate"]
+)
+def test_a_boolean_is_no_number(name):
+    with pytest.raises(ValueError, match=f"digits.{name} must be .*got True"):
+        tasks.get("digits")(**{name: True})

@@ -26,6 +26,7 @@ def test_dots_and_nesting_are_the_same():
         ({"trainer": {"train_steps": "many"}}, r"\['train_steps'\] is a int \(\d+\); got 'many', a str"),
         ({"task.train_data": 3}, "is a group of keys; got 3"),
         ({"trainer.train_steps": {"a": 1}}, "not a group of keys"),
+        ({"trainer.train_steps": True}, "got True, a bool"),
         ({"trainer.train_steps": 1, "trainer": {"train_steps": 2}}, "sets 'train.*' twice"),
         ({3: 1}, "has the key 3"),
     ],
@@ -33,6 +34,13 @@ def test_dots_and_nesting_are_the_same():
 def test_overrides_are_checked(overrides, message):
     with pytest.raises(ExperimentError, match=message):
         experiment_config(BERT, overrides)
+
+
+def test_a_boolean_in_a_list_of_numbers_is_refused():
+    with pytest.raises(ExperimentError, match=r"input_size.* is a list of numbers .*; got \[True, 64, 3\]"):
+        experiment_config("resnet_imagenet", {"task.model.input_size": [True, 64, 3]})
+    config = experiment_config("resnet_imagenet", {"task.model.input_size": [64, 64, 3]})
+    assert list(config.task.model.input_size) == [64, 64, 3]
 
 
 def test_later_overrides_win_and_other_configs_stay():

@@ -152,3 +152,11 @@ def test_data_of_unknown_length_is_updated_as_data_of_known_length_from_the_seco
 def test_steps_are_a_number():
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         Updates(steps=0)
+    with pytest.raises(ValueError, match="steps must be at least 1, got True"):
+        Updates(steps=True)
+    with pytest.raises(ValueError, match="steps must be at least 0, got False"):
+        LmbdaWarmup(False)
+    with pytest.raises(FormError, match="a number of at least 0, got True"):
+        to_compressible(
+            tf.keras.Sequential([tf.keras.Input((4,)), k.Dense(2)]), algorithms.build("epr"), True
+        )

@@ -62,6 +62,18 @@ def test_every_file_of_the_package_says_what_it_is_and_names_something_that_exis
         ("digits.epochs = 2.5", "wrong type; it takes int"),
         ("digits.epochs = True", r"digits\.epochs = True has the wrong type; it takes int"),
         ("epr.log_step = False", r"epr\.log_step = False has the wrong type; it takes float"),
+        (
+            "sweep.lmbdas = [0.1, True]",
+            r"^x\.gin:1: sweep\.lmbdas = \[0\.1, True\].*item 1 is a boolean",
+        ),
+        ("sweep.lmbdas = (True,)", r"sweep\.lmbdas = \(True,\) has the wrong type.*is a boolean"),
+        ("sweep.lmbdas = {'epr': [True]}", r"sweep\.lmbdas = .*item 0 of value of key 'epr' is a boolean"),
+        ("sweep.seeds = [False]", r"sweep\.seeds = \[False\].*item 0 of list is a boolean"),
+        (
+            "S = [0, True]\nsweep.seeds = %S",
+            r"^x\.gin:2: sweep\.seeds = \[0, True\].*item 1 of list is a boolean",
+        ),
+        ("trial.deterministic = 1", r"trial\.deterministic = 1 has the wrong type; it takes bool"),
         ("digits.learning_rate = nan", "'nan' Values are numbers"),
         ("digits.epochs = %gin.REQUIRED", "%gin.REQUIRED has no value; give one"),
         ("sweep.tasks = @digits", r"sweep\.tasks has @digits; .* given by name, in quotes: 'digits'"),

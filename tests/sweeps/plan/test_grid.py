@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,27 @@ def test_no_grid_is_one_empty_setting(nothing):
 def test_an_axis_without_a_list_is_refused(axis):
     with pytest.raises(ValueError, match=r"sweep.grid\['x.y'\].*list"):
         grid.overrides({"x.y": axis})
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"seeds": [True]}, "sweep.seeds has True; a seed is an integer"),
+        ({"seeds": [np.True_]}, "sweep.seeds has .*True.*; a seed is an integer"),
+        ({"seeds": [1.5]}, "sweep.seeds has 1.5; a seed is an integer"),
+        ({"lmbdas": [0.1, True]}, "sweep.lmbdas has True; λ is a number"),
+        ({"lmbdas": {"a": [np.False_]}}, r"sweep.lmbdas\['a'\] has .*False.*; λ is a number"),
+        ({"lmbdas": ["1"]}, "sweep.lmbdas has '1'; λ is a number"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=message):
+        Sweep(**{"tasks": ["t"], "algorithms": ["a"], "lmbdas": [1], **change})
+
+
+def test_numbers_of_numpy_are_numbers():
+    sweep = Sweep(["t"], ["a"], [np.float32(0.5), np.int64(2)], [np.int64(3)])
+    assert [(p.lmbda, p.seed) for p in grid.points(sweep, USES)] == [(0.5, 3), (2.0, 3)]
 
 
 def test_every_combination_is_one_point():
