@@ -19,6 +19,7 @@ from ...framework.messages import alternatives
 from ..gin.user_modules import imported
 from ..trial.trial import ARTEFACT
 from ..worker_process import Death, Worker
+from .agreement import difference, expected_of
 from .trial_model import size_of, trial_model, zipped_size
 
 if TYPE_CHECKING:
@@ -57,10 +58,11 @@ def benchmark(
       A row for the container and one for each format and number of threads (1, and all), with columns
       `format`, `decode`, `threads`, `bytes`, `zipped_bytes`, `load_seconds`, `peak_bytes` (resident memory
       beyond that of the process before it opened the file, at batch 1), `metric` (on the task's
-      reported split), and for each batch size
+      reported split), `difference` (of outputs from the model's, relative to the largest, on random
+      inputs), and for each batch size
       `b1_first`, `b1_median`, `b1_p95` (seconds) and `b1_ratio` (median divided by that of plain weights
       in the same kind of file). A format that cannot hold the model has the reason as `error` and no numbers,
-      and a file that cannot be measured has it in place of times.
+      and a file that cannot be measured, or computes something else than the model, has it in place of times.
 
     Raises:
       FileNotFoundError, ConfigError, ContainerError: as `trial_model`.
@@ -72,7 +74,7 @@ def benchmark(
     from ...framework.export.formats import all_measured
 
     rows: list[dict[str, Any]] = []
-    evaluator = Worker(_evaluate, BenchmarkError)
+    evaluator = Worker(_examine, LambdapressError)
     with (
         trial_model(directory, data_dir) as (task, model),
         tempfile.TemporaryDirectory() as folder,
@@ -90,6 +92,7 @@ def benchmark(
                 "metric": _metric(task, model, metric) if evaluate else None,
             }
         )
+        expected = expected_of(model)
         for form in all_measured() if formats is None else formats:
             row: dict[str, Any] = {"format": form.name, "decode": form.variant}
             path = Path(folder) / form.file_name
@@ -100,15 +103,17 @@ def benchmark(
                 rows.append({**row, "error": str(error)})
                 continue
             row |= {"bytes": size_of(path), "zipped_bytes": zipped_size(path)}
-            if evaluate:
-                modules = (*imported(), type(form).__module__)
-                value = evaluator.call((modules, directory, data_dir, path, metric))
-                if isinstance(value, Death):
-                    rows.append(
-                        {**row, "error": f"Evaluating {path.name} failed: its process ended {value}."}
-                    )
-                    continue
-                row["metric"] = value
+            modules = (*imported(), type(form).__module__)
+            evaluation = (directory, data_dir, metric) if evaluate else None
+            try:
+                value = evaluator.call((modules, path, expected, evaluation))
+            except LambdapressError as error:
+                rows.append({**row, "error": str(error)})
+                continue
+            if isinstance(value, Death):
+                rows.append({**row, "error": f"Evaluating {path.name} failed: its process ended {value}."})
+                continue
+            row |= value
             for threads in dict.fromkeys((1, os.cpu_count() or 1)):
                 report(f"{form}, {threads} thread{'s' * (threads > 1)}")
                 try:
@@ -120,15 +125,19 @@ def benchmark(
     return _with_ratios(frame)
 
 
-def _evaluate(arguments: tuple[Sequence[str], PathLike, PathLike | None, Path, str | None]) -> float:
-    """Evaluates an exported file; runs in a worker, which native code may end."""
+def _examine(arguments: tuple[Sequence[str], Path, Any, Any]) -> dict[str, float]:
+    """Compares an exported file with its model, and evaluates it; in a worker, which native code may end."""
     from .runtime import Served
 
-    modules, directory, data_dir, path, metric = arguments
+    modules, path, expected, evaluation = arguments
     for module in modules:
         importlib.import_module(module)
-    with trial_model(directory, data_dir) as (task, model):
-        return _metric(task, Served(path, model), metric)
+    row = {"difference": difference(path, *expected)}
+    if evaluation is not None:
+        directory, data_dir, metric = evaluation
+        with trial_model(directory, data_dir) as (task, model):
+            row["metric"] = _metric(task, Served(path, model), metric)
+    return row
 
 
 def _metric(task: Task, model: Any, name: str | None) -> float:

@@ -29,6 +29,7 @@ def _columns() -> Mapping[str, tuple[str, Callable[[Any], str]]]:
         "bytes": ("bytes", lambda value: units.number(value, 0)),
         "zipped_bytes": ("zipped", lambda value: units.number(value, 0)),
         "metric": ("metric", lambda value: units.number(value, 4)),
+        "difference": ("differs by", lambda value: f"{value:.0e}" if value else "0"),
         "threads": ("threads", lambda value: units.number(value, 0)),
         "load_seconds": ("load ms", _milliseconds),
         "peak_bytes": ("peak MB", _megabytes),

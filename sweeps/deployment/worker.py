@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     from ...framework import formats
+    from .agreement import random_values
 
     importlib.import_module(module)
     opener = formats.get(form).open
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> None:
     result: dict[str, Any] = {"load_seconds": load_seconds, "batches": {}}
     random = np.random.default_rng(0)
     for batch in map(int, arguments[5:]):
-        inputs = {name: _values(random, spec, batch) for name, spec in specs.items()}
+        inputs = {name: random_values(random, spec, batch) for name, spec in specs.items()}
         times = [_seconds(predict, inputs)]
         first = times[0]
         _seconds(predict, inputs)  # not timed: TensorFlow's second call is slow, too
@@ -60,17 +61,6 @@ def _seconds(predict: Any, inputs: Any) -> float:
     started = time.perf_counter()
     predict(inputs)
     return time.perf_counter() - started
-
-
-def _values(random: Any, spec: Any, batch: int) -> Any:
-    """Returns random inputs: 0 or 1 for integers, which every vocabulary has; [0, 1) for floats."""
-    shape = [batch if axis == 0 else size or 16 for axis, size in enumerate(spec.shape)]
-    kind = spec.dtype.as_numpy_dtype
-    return (
-        random.integers(0, 2, shape).astype(kind)
-        if spec.dtype.is_integer
-        else random.random(shape).astype(kind)
-    )
 
 
 def _start_of_peak() -> int:

@@ -137,7 +137,7 @@ class Fragile(formats.get("tflite")):
 
 @pytest.mark.parametrize("evaluate", [False, True])
 def test_a_file_whose_process_dies_has_a_row_that_says_so(evaluate, trial, tmp_path, monkeypatch):
-    """Its metric and its times are measured apart; the other files are measured as if it were not there."""
+    """The other files are measured as if it were not there."""
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     monkeypatch.setattr(formats, "_classes", dict(formats._classes))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -146,10 +146,38 @@ def test_a_file_whose_process_dies_has_a_row_that_says_so(evaluate, trial, tmp_p
     importlib.import_module("fragile_format")
     both = [formats.get("fragile")(decode="before"), make_format("tflite", "before")]
     _, fragile, sound = benchmark(trial, both, 0.05, evaluate=evaluate).to_dict("records")
-    assert ("Evaluating" if evaluate else "Measuring") in fragile["error"]
+    assert "Evaluating model_before.fragile failed" in fragile["error"]
     assert "ended by SIGABRT: free(): invalid next size (fast) (" in fragile["error"]
     assert fragile["bytes"] > 0 and sound["b1_median"] > 0
     assert not evaluate or 0 < sound["metric"] <= 1
+
+
+LYING = """
+from lambdapress.framework import formats
+
+@formats.register("lying")
+class Lying(formats.get("tflite")):
+    suffix = ".lying"
+
+    @staticmethod
+    def open(path, threads=None):
+        predict, specs = formats.get("tflite").open(path, threads)
+        return lambda inputs: {name: 1.05 * value for name, value in predict(inputs).items()}, specs
+"""
+
+
+def test_a_file_that_computes_something_else_is_not_measured(trial, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr(formats, "_classes", dict(formats._classes))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "lying_format.py").write_text(LYING)
+    monkeypatch.delitem(sys.modules, "lying_format", raising=False)
+    importlib.import_module("lying_format")
+    both = [formats.get("lying")(decode="during"), make_format("tflite", "during")]
+    _, lying, sound = benchmark(trial, both, 0.05, evaluate=False).to_dict("records")
+    assert "model_during.lying computes something else than the model: it differs by 5%" in lying["error"]
+    assert lying["b1_median"] != lying["b1_median"] and sound["b1_median"] > 0
+    assert 0 <= sound["difference"] < 1e-4
 
 
 def test_a_table_shows_what_could_not_be_exported():
