@@ -20,11 +20,13 @@ import tensorflow as tf
 from ..atomic import PathLike, write_atomically
 from ..forms.plain import FormError
 from ..messages import first_line
+from ..surgery.clone import layers_of
 from ..surgery.computed_weights import ComputedWeight, computed_weights_of
+from ..surgery.layer_state import MUTABLE, resources_of
 from .batch_norm import decoding_prediction
 from .formats import ExportFormat, FormatError, Predict, Specs, formats
 from .native_log import dropped_stderr
-from .prediction import ExportError, WeightFunction, prediction, to_decode
+from .prediction import ExportError, WeightFunction, composite_samples, prediction, to_decode
 
 DECODE = ("before", "during")
 OPS = ("builtin", "select")
@@ -133,6 +135,7 @@ class TFLite(ExportFormat):
 
 
 def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: bool) -> bytes:
+    _refuse_tables(function, model)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     if sparse_kernels:
         converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
@@ -143,7 +146,7 @@ def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: boo
     try:
         with dropped_stderr():  # the converter prints the graph of a model that it refuses
             content = converter.convert()
-            _run_once(content)
+            _run_once(content, composite_samples(model))
         return content
     except Exception as error:  # the converter has no public exception of its own
         foreign = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", str(error), re.MULTILINE)
@@ -156,17 +159,34 @@ def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: boo
         raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {reason}{advice}.") from error
 
 
-def _run_once(content: bytes) -> None:
-    """Runs a file on a batch of two zeros, to find operations in it that the runtime refuses."""
+def _refuse_tables(function: Any, model: tf.keras.Model) -> None:
+    """Raises ExportError for a table that can change, which would be empty in a file, without a word."""
+    captured = [id(resource) for resource, _ in function.graph.captures]
+    for layer in layers_of(model):
+        for name, table in resources_of(layer):
+            if isinstance(table, MUTABLE) and id(table.resource_handle) in captured:
+                raise ExportError(
+                    f"TensorFlow Lite cannot hold {model.name!r}: a {type(table).__name__} ({name} of layer "
+                    f"{layer.name!r}) has no contents in such a file. A tf.lookup.StaticHashTable has."
+                )
+
+
+def _run_once(content: bytes, samples: Mapping[str, np.ndarray]) -> None:
+    """Runs a file on a batch of two zeros, to find operations in it that the runtime refuses.
+
+    `samples` has the tensors of ragged and sparse inputs, for which zeros mean nothing.
+    """
     interpreter = tf.lite.Interpreter(model_content=content)
     interpreter.allocate_tensors()  # as it is, and then for two, as a program that serves it would
+    inputs = {}
     for detail in interpreter.get_input_details():
-        interpreter.resize_tensor_input(
-            detail["index"], [2 if n < 0 else n for n in detail["shape_signature"]]
-        )
+        name = detail["name"].removeprefix("serving_default_").removesuffix(":0")
+        shape = [2 if n < 0 else n for n in detail["shape_signature"]]
+        inputs[detail["index"]] = samples[name] if name in samples else np.zeros(shape, detail["dtype"])
+        interpreter.resize_tensor_input(detail["index"], inputs[detail["index"]].shape)
     interpreter.allocate_tensors()
-    for detail in interpreter.get_input_details():
-        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+    for index, value in inputs.items():
+        interpreter.set_tensor(index, value)
     interpreter.invoke()
 
 

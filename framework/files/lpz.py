@@ -26,6 +26,7 @@ from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import Weight, weights_of
 from .derived_state import refresh_derived_state
 from .mismatch import differences
+from .table_entries import table_entries, take_tables
 
 # Errors that an algorithm's constructor and `decode` may raise on a file that its `encode` did not make.
 _UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, tf.errors.OpError)
@@ -46,7 +47,7 @@ def save(model: tf.keras.Model, path: PathLike) -> int:
       OSError: where the file system refuses.
     """
     entries = entries_of(model)
-    # Entries of computed weights come first; those of weights kept in full follow.
+    # Entries of computed weights come first.
     for computed, entry in zip(computed_weights_of(model), entries, strict=False):
         if isinstance(computed, Projected):
             check_decoding(computed.algorithm, computed.spec, computed.tensors(), _tensors_of(entry))
@@ -85,7 +86,7 @@ def from_entries(
     """Returns a compressed clone of a model with weights from entries that were already read.
 
     Args:
-      stored: one entry for each weight of the model.
+      stored: one entry for each weight of the model, and for each other state of its layers.
       model: gives the architecture; is untouched.
       kind: of the computed weights, from `stored_kind`.
       source: name of the entries' origin, for errors.
@@ -96,6 +97,7 @@ def from_entries(
     copied = clone(model) if form_of(model) == "plain" else to_plain(model)
     weights = weights_of(copied)
     entries = {entry.path: entry for entry in stored}
+    take_tables(copied, entries, source)
     _check_match(source, entries, weights)
     compressed = []
     for weight in weights:
@@ -146,7 +148,7 @@ def _undecodable(entry: Entry, source: str, problem: object) -> ContainerError:
 
 
 def entries_of(model: tf.keras.Model) -> list[Entry]:
-    """Returns the entries that `save` stores: one for each weight, computed weights first.
+    """Returns the entries that `save` stores: computed weights, weights kept in full, layers' other state.
 
     Raises:
       FormError: for a plain model.
@@ -166,7 +168,7 @@ def entries_of(model: tf.keras.Model) -> list[Entry]:
     for weight in kept_weights(model):
         spec, value = weight.spec, _to_storage(weight.variable.read_value())
         entries.append(Entry(spec.path, spec.shape, spec.dtype, None, {}, {"value": value}))
-    return entries
+    return entries + table_entries(model)
 
 
 def kept_weights(model: tf.keras.Model) -> Iterator[Weight]:
@@ -188,9 +190,14 @@ def _tensors_of(entry: Entry) -> dict[str, tf.Tensor]:
 
 
 def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) -> None:
-    specs = {weight.spec.path: weight.spec for weight in weights}
-    wanted = {name: f"{spec.dtype}{list(spec.shape)}" for name, spec in specs.items()}
     found = {name: f"{entry.dtype}{list(entry.shape)}" for name, entry in entries.items()}
+    wanted = {}
+    for weight in weights:
+        spec, entry = weight.spec, entries.get(weight.spec.path)
+        fits = entry is not None and weight.variable.shape.is_compatible_with(
+            entry.shape
+        )  # sizes may be free
+        wanted[spec.path] = f"{spec.dtype}{list(entry.shape if entry is not None and fits else spec.shape)}"
     problems = differences(wanted, found)
     if problems:
         raise ContainerError(f"{source!r} is not of this model: {'; '.join(problems)}.")

@@ -108,8 +108,9 @@ def added_variables(model: tf.keras.Model) -> set[int]:
 def num_params(model: tf.keras.Model) -> int:
     """Counts the parameters of the plain model that a model in any form stands for."""
     added = added_variables(model)
-    kept = sum(int(tf.size(variable)) for variable in model.weights if id(variable) not in added)
-    return kept + sum(computed.spec.size for computed in computed_weights_of(model))
+    kept = [v for v in model.weights if isinstance(v, tf.Variable) and id(v) not in added]
+    in_full = sum(v.shape.num_elements() or 0 for v in kept)  # as Keras counts: 0 if a size is free
+    return in_full + sum(computed.spec.size for computed in computed_weights_of(model))
 
 
 def _is_rate(loss: object) -> bool:

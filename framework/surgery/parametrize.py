@@ -29,7 +29,7 @@ from .computed_weights import (
     is_reference,
     map_leaves,
 )
-from .layer_variables import load_own_variables, save_own_variables
+from .layer_state import load_own_variables, save_own_variables
 from .once_per_call import call_in_scope
 from .weight_losses import losses_of, plain_loss, set_losses
 from .weights import Layer, Place, Weight

@@ -32,6 +32,8 @@ class Place:
 class Weight:
     """One variable of a model, with all places that hold it (several if weights are tied).
 
+    The shape in `spec` is that of the value; the variable's own may have sizes that are free.
+
     `places` is empty for a variable that no layer has as an attribute. `trained` says whether the layer made
     the variable to be trained, even if the layer is frozen at present.
     """
@@ -138,11 +140,14 @@ def _own(layer: Layer) -> list[tf.Variable]:
     """Lists the variables of a layer itself, and of each `tf.Module` in it that is not a layer."""
     modules = layer._flatten_modules(recursive=False, include_self=False)
     of_modules = [v for module in modules if not isinstance(module, Layer) for v in module.variables]
-    return [*layer._trainable_weights, *layer._non_trainable_weights, *of_modules]
+    own = [*layer._trainable_weights, *layer._non_trainable_weights]
+    # Keras lists handlers of tables there as well.
+    return [*(weight for weight in own if isinstance(weight, tf.Variable)), *of_modules]
 
 
 def _spec(path: str, variable: tf.Variable, places: list[Place]) -> WeightSpec:
-    shape: tuple[int, ...] = tuple(variable.shape.as_list())  # pyright: ignore[reportAssignmentType]
+    known = variable.shape if variable.shape.is_fully_defined() else variable.read_value().shape
+    shape: tuple[int, ...] = tuple(known.as_list())  # pyright: ignore[reportAssignmentType]
     attribute = path.rpartition("/")[2].lower().strip("_")
     layer = places[0].layer if places else None
     return WeightSpec(
