@@ -12,7 +12,6 @@ import tensorflow as tf
 from ..errors import LambdapressError
 from ..forms.compress import to_compressed
 from ..forms.plain import FormError, form_of, require_built, to_plain
-from ..surgery.clone import clone
 from ..surgery.computed_weights import ComputedWeight, computed_weights_of
 from ..surgery.once_per_call import computed_by
 
@@ -45,8 +44,7 @@ def to_decode(model: tf.keras.Model, decode: str, known: Sequence[str]) -> tf.ke
         raise FormError(
             f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
         )
-    # A copy, since tracing and converting leave attributes on the layers.
-    model = to_compressed(model) if form_of(model) == "compressible" else clone(model)
+    model = to_compressed(model)  # a copy, since tracing and converting leave attributes on the layers
     for computed in computed_weights_of(model):
         problem = computed.algorithm.no_graph_decode
         if problem is not None:
@@ -142,9 +140,10 @@ def composite_samples(model: tf.keras.Model) -> dict[str, np.ndarray]:
         names = [spec.name for spec in tf.nest.flatten(specs)]
         sizes = [2 if size is None else size for size in (leaf.shape.as_list() if _parts(leaf) else [])]
         if isinstance(leaf, tf.RaggedTensorSpec):
-            splits = np.arange(3, dtype=leaf.row_splits_dtype.as_numpy_dtype)  # each row has one item
-            values = tf.zeros([2, *sizes[leaf.ragged_rank + 1 :]], leaf.dtype).numpy()
-            samples.update(zip(names, [values, *[splits] * leaf.ragged_rank], strict=True))
+            ragged: Any = leaf
+            splits = np.arange(3, dtype=ragged.row_splits_dtype.as_numpy_dtype)  # each row has one item
+            values = tf.zeros([2, *sizes[ragged.ragged_rank + 1 :]], ragged.dtype).numpy()
+            samples.update(zip(names, [values, *[splits] * ragged.ragged_rank], strict=True))
         elif isinstance(leaf, tf.SparseTensorSpec):
             indices = np.zeros([2, len(sizes)], np.int64)
             indices[1, 0] = 1
@@ -155,7 +154,7 @@ def composite_samples(model: tf.keras.Model) -> dict[str, np.ndarray]:
 
 def _pairs(inputs: Any, specs: Any) -> Iterator[tuple[str, tf.Tensor]]:
     if isinstance(specs, tf.TensorSpec):
-        yield specs.name, inputs
+        yield str(specs.name), inputs
         return
     if isinstance(inputs, _COMPOSITE):
         inputs = _components(inputs)
@@ -183,7 +182,7 @@ def _components(value: Any) -> list[Any]:
 def _parts(value: Any) -> list[str]:
     """Returns the names of the tensors in a ragged or sparse tensor, or of its specification, in order."""
     if isinstance(value, (tf.RaggedTensor, tf.RaggedTensorSpec)):
-        rank = value.ragged_rank
+        rank: int = getattr(value, "ragged_rank")  # noqa: B009  unknown to pyright
         return ["values", *(["row_splits"] if rank == 1 else [f"row_splits_{axis}" for axis in range(rank)])]
     if isinstance(value, (tf.SparseTensor, tf.SparseTensorSpec)):
         return ["indices", "values", "dense_shape"]

@@ -81,7 +81,7 @@ def export_saved_model(
     module.other = list(predict.graph.variables)
     module.resources = [resource for layer in layers_of(model) for _, resource in resources_of(layer)]
     tables = table_entries(model)
-    module.tables = [tf.Variable(entry.tensors["value"], trainable=False) for entry in tables]
+    module.tables = [tf.Variable(tf.constant(entry.tensors["value"]), trainable=False) for entry in tables]
     extra = {
         "version": 1,
         "kept": [weight.spec.path for weight in kept],

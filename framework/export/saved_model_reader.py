@@ -98,7 +98,8 @@ def _extra(path: Path) -> dict[str, Any]:
         raise ContainerError(f"{EXTRA} is not JSON: {error}") from None
     if not isinstance(extra, dict) or extra.get("version") != 1:
         raise ContainerError(f"{EXTRA} is not of version 1, the only one that there is")
-    kept, tables = extra.get("kept"), extra.setdefault("tables", [])  # earlier releases wrote no tables
+    kept: Any = extra.get("kept")
+    tables: Any = extra.setdefault("tables", [])  # earlier releases wrote none
     for names in (kept, tables):
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ContainerError(f"{EXTRA} does not list the weights that are kept in full")

@@ -20,7 +20,7 @@ from ..forms.rate import added_variables
 from ..forms.types import Compressed
 from ..registry import UnknownNameError
 from ..surgery.clone import clone
-from ..surgery.computed_weights import ComputedWeight, Projected, Stored, computed_weights_of
+from ..surgery.computed_weights import ComputedWeight, Projected, Stored, computed_weights_of, held_by
 from ..surgery.parametrize import set_class
 from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import Weight, weights_of
@@ -174,7 +174,7 @@ def entries_of(model: tf.keras.Model) -> list[Entry]:
 def kept_weights(model: tf.keras.Model) -> Iterator[Weight]:
     """Yields the weights of a model that are kept in full."""
     added = added_variables(model)
-    return (weight for weight in weights_of(model) if id(weight.variable) not in added)
+    return (weight for weight in weights_of(model, held_by) if id(weight.variable) not in added)
 
 
 def _to_storage(tensor: Any) -> Tensor:
