@@ -120,7 +120,7 @@ class TFLite(ExportFormat):
     def open(path: Path, threads: int | None = None) -> tuple[Predict, Specs]:
         with dropped_stderr():  # the delegates print when they are loaded
             interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
-            interpreter.allocate_tensors()
+            # Not allocated yet: TensorFlow's own operations would keep the sizes of a batch of one.
             runner = interpreter.get_signature_runner()
         by_index = {detail["index"]: detail for detail in interpreter.get_input_details()}
         specs = {}

@@ -326,6 +326,17 @@ def test_tensorflow_lite_files_have_the_tables(name, decode, ops, tmp_path):
     np.testing.assert_allclose(predict({spec: inputs})["output"], model(inputs), rtol=1e-4, atol=1e-4)
 
 
+def test_an_opened_file_takes_batches_of_several_sizes(tmp_path):
+    """TensorFlow's own operations keep the sizes for which an interpreter first allocated."""
+    build, inputs = CASES["hashing"]
+    model = to_compressed(build(), HALF)
+    export_tflite(model, tmp_path / "m.tflite", ops="select")
+    predict, (spec,) = open_exported(tmp_path / "m.tflite")
+    for count in (4, 1, 3):
+        found = predict({spec: inputs[:count]})["output"]
+        np.testing.assert_allclose(found, model(inputs[:count]), rtol=1e-4, atol=1e-4)
+
+
 def test_a_table_that_tensorflow_lite_would_leave_empty_is_refused(tmp_path):
     with pytest.raises(ExportError, match="MutableHashTable.*mutable.*no contents"):
         export_tflite(to_compressed(CASES["mutable"][0](), HALF), tmp_path / "m.tflite", ops="select")
