@@ -38,6 +38,7 @@ class Served(tf.keras.Model):
 
         types = [value.dtype for value in expected.values()]
         outputs = tf.numpy_function(predict, list(named_inputs.values()), types, stateful=False)
+        outputs = tf.nest.flatten(outputs)  # outside of a graph, one output comes without a list
         for output, value in zip(outputs, expected.values(), strict=True):
             output.set_shape(value.shape)
         found = dict(zip(expected, outputs, strict=True))

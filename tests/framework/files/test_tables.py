@@ -26,6 +26,7 @@ from lambdapress.framework.export.formats import open_exported
 from lambdapress.framework.export.prediction import ExportError, by_name, named
 from lambdapress.framework.files.mismatch import PretrainedError
 from lambdapress.framework.files.pretrained import initialise
+from lambdapress.sweeps.deployment.runtime import Served
 
 k = tf.keras.layers
 SENTENCES = np.array([["the cat sat"], ["the dog ran fast"], ["a cat ran"], ["sat the dog"]])
@@ -383,6 +384,9 @@ def test_ragged_and_sparse_tensors_are_served_in_parts(name, decode, tmp_path):
     again = load_exported(tmp_path / "served")
     for ours, theirs in zip(named(again(inputs)).values(), named(model(inputs)).values(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    stand_in = Served(tmp_path / "served", model)  # as an evaluation calls it
+    for ours, theirs in zip(named(stand_in(inputs)).values(), named(model(inputs)).values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", COMPOSITE)
