@@ -25,9 +25,12 @@ import tensorflow as tf
 from ..atomic import PathLike
 from ..container import file
 from ..files.lpz import entries_of, kept_weights
+from ..files.table_entries import table_entries
 from ..forms import architecture
 from ..forms.names import names_matter
+from ..surgery.clone import layers_of
 from ..surgery.computed_weights import ComputedWeight
+from ..surgery.layer_state import resources_of
 from . import batch_norm
 from .formats import Arrays, ExportFormat, Predict, Specs, formats
 from .prediction import prediction, to_decode
@@ -79,11 +82,16 @@ def export_saved_model(
         module.container = weights.container
     kept = list(kept_weights(model))
     module.kept = [_inner(weight.variable) for weight in kept]
-    module.other = list(predict.graph.variables)  # other variables that the function captures must be tracked
+    # What the function captures must be tracked: other variables, and tables.
+    module.other = list(predict.graph.variables)
+    module.resources = [resource for layer in layers_of(model) for _, resource in resources_of(layer)]
+    tables = table_entries(model)
+    module.tables = [tf.Variable(tf.constant(entry.tensors["value"]), trainable=False) for entry in tables]
     extra = {
         "version": 1,
         "kept": [weight.spec.path for weight in kept],
         "given_names": names_matter(model),
+        "tables": [entry.path for entry in tables],
         "architecture": architecture.describe(model),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

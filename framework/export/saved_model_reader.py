@@ -74,17 +74,22 @@ def load_exported(
     except _UNREADABLE as error:
         raise ContainerError(f"{source!r} cannot be read: {first_line(error)}") from error
     model = clone(model) if form_of(model) == "plain" else to_plain(model)
-    adopt_names(model, [*(entry.path for entry in entries), *extra["kept"]], extra["given_names"])
-    wanted = {weight.spec.path: weight.spec for weight in weights_of(model)}
+    paths = [*(entry.path for entry in entries), *extra["kept"]]
+    adopt_names(model, paths, extra["given_names"])
+    weights = {weight.spec.path: weight for weight in weights_of(model)}
+    rows: list[tuple[str, str, tf.TensorShape, str]] = []
     for index, name in enumerate(extra["kept"]):
-        spec = wanted.get(name)
-        if spec is None:
+        if name not in weights:
             raise ContainerError(f"{source!r} is not of this model: the model lacks {name}.")
+        rows.append((f"kept/{index}", name, weights[name].variable.shape, weights[name].spec.dtype))
+    for index, name in enumerate(extra["tables"]):
+        rows.append((f"tables/{index}", name, tf.TensorShape([None]), "uint8"))
+    for key, name, shape, dtype in rows:
         try:
-            value = stored.array(f"kept/{index}", spec.shape, spec.dtype)
+            value = stored.array(key, shape, dtype)
         except _UNREADABLE as error:
             raise ContainerError(f"{source!r}: {name} cannot be read: {first_line(error)}") from error
-        entries.append(Entry(name, spec.shape, spec.dtype, None, {}, {"value": value}))
+        entries.append(Entry(name, value.shape, dtype, None, {}, {"value": value}))
     restored = from_entries(entries, model, kind, source, extra["given_names"])
     return to_plain(restored) if packed is None else restored
 
@@ -98,10 +103,12 @@ def _extra(path: Path) -> dict[str, Any]:
         raise ContainerError(f"{EXTRA} is not JSON: {error}") from None
     if not isinstance(extra, dict) or extra.get("version") != 1:
         raise ContainerError(f"{EXTRA} is not of version 1, the only one that there is")
-    kept = extra.get("kept")
-    if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
-        raise ContainerError(f"{EXTRA} does not list the weights that are kept in full")
-    if len(set(kept)) != len(kept):
+    kept: Any = extra.get("kept")
+    tables: Any = extra.setdefault("tables", [])  # earlier releases wrote none
+    for names in (kept, tables):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ContainerError(f"{EXTRA} does not list the weights that are kept in full")
+    if len({*kept, *tables}) != len(kept) + len(tables):
         raise ContainerError(f"{EXTRA} lists a weight twice")
     extra["given_names"] = extra.get("given_names") is True  # earlier releases number all layers
     if "architecture" not in extra:
@@ -139,12 +146,12 @@ class _Values:
             raise ContainerError(f"its variable {name!r} is not one byte string")
         return value
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+    def array(self, name: str, shape: tf.TensorShape, dtype: str) -> Any:
         key = self._key(name)
         if key not in self._shapes:
             raise ContainerError("it is missing")
         stored_shape, stored_dtype = tuple(self._shapes[key]), self._dtypes[key].name
-        if stored_shape != shape or stored_dtype != dtype:
+        if not shape.is_compatible_with(stored_shape) or stored_dtype != dtype:
             raise ContainerError(
                 f"it is {stored_dtype}{list(stored_shape)} in the file and {dtype}{list(shape)} in the model"
             )

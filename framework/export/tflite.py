@@ -18,11 +18,13 @@ import tensorflow as tf
 from ..atomic import PathLike, write_atomically
 from ..forms.plain import FormError
 from ..messages import first_line
+from ..surgery.clone import layers_of
 from ..surgery.computed_weights import computed_weights_of
+from ..surgery.layer_state import MUTABLE, resources_of
 from ..surgery.private import flex_operations
 from .batch_norm import decoding_prediction
 from .formats import ExportFormat, FormatError, Predict, Specs, formats
-from .prediction import ExportError, prediction, to_decode
+from .prediction import ExportError, composite_samples, prediction, to_decode
 from .shapes import Shapes
 from .tflite_check import check, start
 from .tflite_constants import waiting_constants
@@ -136,6 +138,7 @@ class TFLite(ExportFormat):
     def open(path: Path, threads: int | None = None) -> tuple[Predict, Specs]:
         with _dropped_stderr():  # the delegates print when they are loaded
             interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
+            # Not allocated yet: TensorFlow's own operations would keep the sizes of a batch of one.
             runner = interpreter.get_signature_runner()
         by_index = {detail["index"]: detail for detail in interpreter.get_input_details()}
         specs = {}
@@ -156,6 +159,7 @@ def _function(model: tf.keras.Model, decode: str, ops: str, fold_batch_norm: boo
 
 
 def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: bool) -> bytes:
+    _refuse_tables(function, model)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     if sparse_kernels:
         converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
@@ -166,7 +170,7 @@ def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: boo
     try:
         with _dropped_stderr():  # the converter prints the graph of a model that it refuses
             content = _with_all_operations(converter) if ops == "select" else converter.convert()
-        check(content, function, select=ops == "select")
+        check(content, function, composite_samples(model), select=ops == "select")
         return content
     except Exception as error:  # the converter has no public exception of its own
         raise ExportError(f"TensorFlow Lite cannot hold {model.name!r}: {_reason(error, ops)}.") from error
@@ -182,6 +186,18 @@ def _with_all_operations(converter: Any) -> bytes:
             raise
         converter.target_spec.experimental_select_user_tf_ops += more
         return converter.convert()
+
+
+def _refuse_tables(function: Any, model: tf.keras.Model) -> None:
+    """Raises ExportError for a table that can change, which would be empty in a file, without a word."""
+    captured = [id(resource) for resource, _ in function.graph.captures]
+    for layer in layers_of(model):
+        for name, table in resources_of(layer):
+            if isinstance(table, MUTABLE) and id(table.resource_handle) in captured:
+                raise ExportError(
+                    f"TensorFlow Lite cannot hold {model.name!r}: a {type(table).__name__} ({name} of layer "
+                    f"{layer.name!r}) has no contents in such a file. A tf.lookup.StaticHashTable has."
+                )
 
 
 def _reason(error: Exception, ops: str) -> str:

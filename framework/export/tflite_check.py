@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class RuntimeProblem(RuntimeError):
     """The runtime refuses a file or dies of it; the message is its own."""
 
 
-def check(content: bytes, predict: Any, select: bool) -> None:
+def check(content: bytes, predict: Any, samples: Mapping[str, np.ndarray], select: bool) -> None:
     """Runs a file on zeros.
 
     Axes of unknown length, other than the batch, get a length that TensorFlow runs the same function with.
@@ -37,6 +38,7 @@ def check(content: bytes, predict: Any, select: bool) -> None:
     Args:
       content: of the file.
       predict: the concrete function that the file was made from.
+      samples: the tensors in ragged and sparse inputs, by name, for which zeros mean nothing.
       select: whether the file needs TensorFlow Compression's operations.
 
     Raises:
@@ -44,12 +46,12 @@ def check(content: bytes, predict: Any, select: bool) -> None:
     """
     specs = tf.nest.flatten(predict.structured_input_signature)
     if not any(length is None for spec in specs for length in spec.shape[1:]):
-        return _runner.run(content, 0, select)
+        return _runner.run(content, 0, samples, select)
     problem: RuntimeProblem | None = None
     for size in _SIZES:
-        if _makes_sense(predict, specs, size):
+        if samples or _makes_sense(predict, specs, size):
             try:
-                return _runner.run(content, size, select)
+                return _runner.run(content, size, samples, select)
             except RuntimeProblem as error:
                 problem = error
     if problem is not None:
@@ -111,8 +113,10 @@ class _Runner:
                 process.communicate()
             self._errors.close()
 
-    def run(self, content: bytes, size: int, select: bool) -> None:
-        header = json.dumps({"length": len(content), "size": size, "select": select}).encode() + b"\n"
+    def run(self, content: bytes, size: int, samples: Mapping[str, np.ndarray], select: bool) -> None:
+        request = {"length": len(content), "size": size, "select": select}
+        inputs = {name: [_text(value.ravel()), value.shape] for name, value in samples.items()}
+        header = json.dumps({**request, "samples": inputs}).encode() + b"\n"
         with self._lock:
             answer = self._ask(header, content)
             if not answer and self._process is not None and self._process.wait() == 0:
@@ -139,6 +143,10 @@ class _Runner:
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         return f"its runtime died of the file ({how}{': ' + lines[-1][:200] if lines else ''})"
+
+
+def _text(values: np.ndarray) -> list[Any]:
+    return ["" if isinstance(value, bytes) else value for value in values.tolist()]
 
 
 _runner = _Runner()

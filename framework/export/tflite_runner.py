@@ -3,8 +3,9 @@
     python -m lambdapress.framework.export.tflite_runner
 
 Reads from standard input: a line of JSON with `length` (bytes of the file that follows it), `size` (of
-unknown axes) and `select` (whether the file needs TensorFlow Compression's operations). Answers with a line
-of JSON: `problem`, a text or null. Ends when standard input does, or after a minute without a request.
+unknown axes), `samples` (values and shape of inputs that zeros do not suit, by name) and `select` (whether
+the file needs TensorFlow Compression's operations). Answers with a line of JSON: `problem`, a text or null.
+Ends when standard input does, or after a minute without a request.
 """
 
 from __future__ import annotations
@@ -30,19 +31,27 @@ def main() -> None:
         content = requests.read(request["length"])
         if request["select"]:
             from .. import entropy  # noqa: F401  registers the operations
-        print(json.dumps({"problem": _problem(np, tf, content, request["size"])}), file=answers, flush=True)
+        print(json.dumps({"problem": _problem(np, tf, content, request)}), file=answers, flush=True)
 
 
-def _problem(np: Any, tf: Any, content: bytes, size: int) -> str | None:
+def _problem(np: Any, tf: Any, content: bytes, request: Any) -> str | None:
     """Runs a file on a batch of two zeros; returns the runtime's error, or None."""
     try:
         interpreter = tf.lite.Interpreter(model_content=content)
+        inputs = {}
         for detail in interpreter.get_input_details():
-            shape = [_known(axis, n, size) for axis, n in enumerate(detail["shape_signature"])]
-            interpreter.resize_tensor_input(detail["index"], shape)
+            name = detail["name"].removeprefix("serving_default_").removesuffix(":0")
+            if name in request["samples"]:
+                values, shape = request["samples"][name]
+                value = np.array(values, detail["dtype"]).reshape(shape)
+            else:
+                signature = enumerate(detail["shape_signature"])
+                value = np.zeros([_known(axis, n, request["size"]) for axis, n in signature], detail["dtype"])
+            interpreter.resize_tensor_input(detail["index"], value.shape)
+            inputs[detail["index"]] = value
         interpreter.allocate_tensors()
-        for detail in interpreter.get_input_details():
-            interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+        for index, value in inputs.items():
+            interpreter.set_tensor(index, value)
         interpreter.invoke()
     except Exception as error:  # whatever the runtime raises is its answer
         return f"{error}" or "its runtime refuses it, and gives no reason"

@@ -18,10 +18,12 @@ import h5py
 import tensorflow as tf
 
 from ..messages import first_line
-from ..surgery.private import names_in_group, set_names_in_group
+from ..surgery.layer_state import free_sizes_as_zero
+from ..surgery.private import load_assets, names_in_group, set_names_in_group
 from .mismatch import PretrainedError, check
 
 _MEMBER = "model.weights.h5"
+_ASSETS = "assets/"
 # Groups of a `.keras` file that belong to training and not to the model's weights.
 _ASIDE = ("optimizer/", "metrics/", "compiled_metrics/", "compiled_loss/")
 _MOST_TIMES, _SLACK = 8, 2**24  # largest file: this many times the model's weights, plus so many bytes
@@ -35,7 +37,8 @@ def extract(archive: Path, to: Path, model: tf.keras.Model) -> None:
     Raises:
       PretrainedError: for another kind of file, or one that is too large for this model.
     """
-    weights = sum(variable.dtype.size * int(tf.size(variable)) for variable in model.weights)
+    variables = [weight for weight in model.weights if isinstance(weight, tf.Variable)]
+    weights = sum(variable.dtype.size * int(tf.size(variable)) for variable in variables)
     try:
         with zipfile.ZipFile(archive) as opened:
             size = opened.getinfo(_MEMBER).file_size
@@ -50,6 +53,36 @@ def extract(archive: Path, to: Path, model: tf.keras.Model) -> None:
         raise PretrainedError(f"{str(archive)!r} is no .keras file: it has no {_MEMBER}.") from None
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
         raise PretrainedError(f"{str(archive)!r} cannot be read: {error}") from error
+
+
+def read_assets(model: tf.keras.Model, archive: Path, folder: Path) -> None:
+    """Gives the layers of a model what a `.keras` file holds for them beside weights, such as vocabularies.
+
+    Args:
+      model: takes the assets.
+      archive: path of the `.keras` file.
+      folder: for the extracted files; must not exist.
+
+    Raises:
+      PretrainedError: for assets that are damaged, too large or do not fit.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [info for info in opened.infolist() if info.filename.startswith(_ASSETS)]
+            size, most = (
+                sum(info.file_size for info in members),
+                _MOST_TIMES * archive.stat().st_size + _SLACK,
+            )
+            if size > most:
+                raise PretrainedError(f"{str(archive)!r}: its assets unpack to {size:,} bytes.")
+            for info in members:
+                opened.extract(info, folder)
+        if members:
+            load_assets(model, folder / _ASSETS)
+    except PretrainedError:
+        raise
+    except Exception as error:  # a layer's `load_assets` may raise anything
+        raise PretrainedError(f"{str(archive)!r}: its assets cannot be read: {first_line(error)}") from error
 
 
 def read(model: tf.keras.Model, path: Path, name: Path) -> None:
@@ -70,7 +103,8 @@ def read(model: tf.keras.Model, path: Path, name: Path) -> None:
             by_layer = _is_by_layer(path)
             suffix = ".h5" if by_layer else ".weights.h5"
             given_file, model_file = given_file.with_suffix(suffix), model_file.with_suffix(suffix)
-            model.save_weights(model_file)
+            with free_sizes_as_zero(model):
+                model.save_weights(model_file)
             if by_layer:
                 _copy_in_order(path, given_file, _names(model_file))
             else:

@@ -21,12 +21,13 @@ from ..forms.rate import added_variables
 from ..forms.types import Compressed
 from ..registry import UnknownNameError
 from ..surgery.clone import clone
-from ..surgery.computed_weights import ComputedWeight, Projected, Stored, computed_weights_of
+from ..surgery.computed_weights import ComputedWeight, Projected, Stored, computed_weights_of, held_by
 from ..surgery.parametrize import set_class
 from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import Weight, weights_of
 from .derived_state import refresh_derived_state
 from .mismatch import differences
+from .table_entries import table_entries, take_tables
 
 # Errors that an algorithm's constructor and `decode` may raise on a file that its `encode` did not make.
 _UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, tf.errors.OpError)
@@ -49,7 +50,7 @@ def save(model: tf.keras.Model, path: PathLike) -> int:
       OSError: where the file system refuses.
     """
     entries = entries_of(model)
-    # Entries of computed weights come first; those of weights kept in full follow.
+    # Entries of computed weights come first.
     for computed, entry in zip(computed_weights_of(model), entries, strict=False):
         if isinstance(computed, Projected):
             check_decoding(computed.algorithm, computed.spec, computed.tensors(), _tensors_of(entry))
@@ -89,7 +90,7 @@ def from_entries(
     """Returns a compressed clone of a model with weights from entries that were already read.
 
     Args:
-      stored: one entry for each weight of the model.
+      stored: one entry for each weight of the model, and for each other state of its layers.
       model: gives the architecture; is untouched.
       kind: of the computed weights, from `stored_kind`.
       source: name of the entries' origin, for errors.
@@ -101,6 +102,7 @@ def from_entries(
     copied = clone(model) if form_of(model) == "plain" else to_plain(model)
     entries = {entry.path: entry for entry in stored}
     adopt_names(copied, list(entries), given_names)
+    take_tables(copied, entries, source)
     weights = weights_of(copied)
     _check_match(source, entries, weights)
     compressed = []
@@ -162,7 +164,7 @@ def has_given_names(contents: file.Contents) -> bool:
 
 
 def entries_of(model: tf.keras.Model) -> list[Entry]:
-    """Returns the entries that `save` stores: one for each weight, computed weights first.
+    """Returns the entries that `save` stores: computed weights, weights kept in full, layers' other state.
 
     Raises:
       FormError: for a plain model.
@@ -182,13 +184,13 @@ def entries_of(model: tf.keras.Model) -> list[Entry]:
     for weight in kept_weights(model):
         spec, value = weight.spec, _to_storage(weight.variable.read_value())
         entries.append(Entry(spec.path, spec.shape, spec.dtype, None, {}, {"value": value}))
-    return entries
+    return entries + table_entries(model)
 
 
 def kept_weights(model: tf.keras.Model) -> Iterator[Weight]:
     """Yields the weights of a model that are kept in full."""
     added = added_variables(model)
-    return (weight for weight in weights_of(model) if id(weight.variable) not in added)
+    return (weight for weight in weights_of(model, held_by) if id(weight.variable) not in added)
 
 
 def _to_storage(tensor: Any) -> Tensor:
@@ -204,9 +206,14 @@ def _tensors_of(entry: Entry) -> dict[str, tf.Tensor]:
 
 
 def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) -> None:
-    specs = {weight.spec.path: weight.spec for weight in weights}
-    wanted = {name: f"{spec.dtype}{list(spec.shape)}" for name, spec in specs.items()}
     found = {name: f"{entry.dtype}{list(entry.shape)}" for name, entry in entries.items()}
+    wanted = {}
+    for weight in weights:
+        spec, entry = weight.spec, entries.get(weight.spec.path)
+        fits = entry is not None and weight.variable.shape.is_compatible_with(
+            entry.shape
+        )  # sizes may be free
+        wanted[spec.path] = f"{spec.dtype}{list(entry.shape if entry is not None and fits else spec.shape)}"
     problems = differences(wanted, found)
     if problems:
         raise ContainerError(f"{source!r} is not of this model: {'; '.join(problems)}.")

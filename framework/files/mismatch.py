@@ -16,12 +16,13 @@ class PretrainedError(LambdapressError, ValueError):
 
 
 def check(path: Path, wanted: Shapes, found: Shapes) -> None:
-    """Compares the weights in a file with those of a model, by name.
+    """Compares the weights in a file with those of a model, by name; a size of 0 in the model is free.
 
     Raises:
       PretrainedError: for weights that only one of the two has, and for shapes that differ.
     """
-    problems = differences(_as_text(wanted), _as_text(found))
+    fitting = {name: found[name] for name, shape in wanted.items() if _fits(shape, found.get(name))}
+    problems = differences(_as_text({**wanted, **fitting}), _as_text(found))
     if problems:
         raise PretrainedError(f"{str(path)!r} does not fit the model: {'; '.join(problems)}.")
 
@@ -46,6 +47,14 @@ def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str
     problems = [f"the file lacks {some(missing)}"] if missing else []
     problems += [f"the model lacks {some(unexpected)}"] if unexpected else []
     return problems + ([some(differing)] if differing else [])
+
+
+def _fits(wanted: tuple[int, ...], found: tuple[int, ...] | None) -> bool:
+    return (
+        found is not None
+        and len(found) == len(wanted)
+        and all(size in (0, other) for size, other in zip(wanted, found, strict=True))
+    )
 
 
 def _as_text(shapes: Shapes) -> dict[str, str]:

@@ -21,11 +21,13 @@ from ..atomic import PathLike
 from ..container.format import DEFAULT_NAME, MAGIC
 from ..forms.plain import FormError, form_of, require_built, to_plain
 from ..surgery.clone import scope_of
+from ..surgery.layer_state import states_of
 from ..surgery.weights import weights_of
 from . import keras_hdf5, tf_checkpoint
 from .derived_state import refresh_derived_state
 from .lpz import load
 from .mismatch import PretrainedError
+from .table_entries import lacking_vocabulary
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _KINDS = (
@@ -49,7 +51,8 @@ def initialise(model: tf.keras.Model, path: PathLike) -> None:
 
     Raises:
       PretrainedError: if there is nothing that can be read, or if it does not fit the model: the message
-        names weights that the file lacks, weights that the model lacks, and shapes that differ.
+        names weights that the file lacks, weights that the model lacks, and shapes that differ. Also if it
+        has no vocabulary (a checkpoint never has) for a lookup layer of the model that was not adapted.
       ContainerError: likewise, for an `.lpz` file.
       FormError: for a model that is not plain, or not built.
     """
@@ -58,6 +61,9 @@ def initialise(model: tf.keras.Model, path: PathLike) -> None:
     kind, source = _locate(path)
     with scope_of(model):
         _READERS[kind](model, source)
+        problem = lacking_vocabulary(model)
+        if problem:
+            raise PretrainedError(f"{str(path)!r} has {problem}.")
         refresh_derived_state(model)
 
 
@@ -107,9 +113,11 @@ def _locate(path: PathLike) -> tuple[str, Path]:
 
 
 def _from_container(model: tf.keras.Model, path: Path) -> None:
-    restored = weights_of(to_plain(load(path, model)))
-    for weight, value in zip(weights_of(model), restored, strict=True):
+    restored = to_plain(load(path, model))
+    for weight, value in zip(weights_of(model), weights_of(restored), strict=True):
         weight.variable.assign(value.variable)
+    for state, value in zip(states_of(model), states_of(restored), strict=True):
+        state.write(value.read())
 
 
 def _from_keras(model: tf.keras.Model, path: Path) -> None:
@@ -117,6 +125,7 @@ def _from_keras(model: tf.keras.Model, path: Path) -> None:
         extracted = Path(folder) / "model.weights.h5"
         keras_hdf5.extract(path, extracted, model)
         keras_hdf5.read(model, extracted, path)
+        keras_hdf5.read_assets(model, path, Path(folder) / "assets")
 
 
 def _from_hdf5(model: tf.keras.Model, path: Path) -> None:

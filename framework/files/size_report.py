@@ -44,7 +44,7 @@ class SizeReport:
     Attributes:
       size_bytes: length of the whole file.
       float_bytes: of all weights as float32 (those that are not floating-point in their own dtype).
-      num_params: elements of all weights.
+      num_params: elements of all weights; layers' other state, such as a vocabulary, counts by its bytes.
       overhead_bytes: of the container's header, which belong to no single weight.
       estimated_bytes: the size that the algorithms' penalties estimate, including weights kept in full; None
         for a file, and where an algorithm's penalty is not in bits.

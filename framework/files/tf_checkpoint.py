@@ -16,6 +16,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from ..messages import first_line
+from ..surgery.layer_state import free_sizes_as_zero
 from .mismatch import PretrainedError, check
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -36,7 +37,7 @@ def read(model: tf.keras.Model, prefix: Path) -> None:
         file_graph = _Graph(prefix)
     except _UNREADABLE as error:
         raise PretrainedError(f"{str(prefix)!r} cannot be read: {first_line(error)}") from error
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, free_sizes_as_zero(model):
         model_graph = _Graph(Path(tf.train.Checkpoint(model).write(f"{folder}/own")))
     # Object 0 is the model itself, or an object that holds it, such as a training.
     roots = {0, file_graph.children(0).get("model", 0)}

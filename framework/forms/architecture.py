@@ -54,11 +54,16 @@ def describe(model: tf.keras.Model) -> Any | None:
     try:
         logger.setLevel("ERROR")  # Keras warns where its description is empty, which is handled below
         config = plain_config(model)
-        return json.loads(json.dumps(config)) if config["config"] else None
+        return json.loads(json.dumps(config), object_hook=_without_file) if config["config"] else None
     except (NotImplementedError, TypeError, ValueError):
         return None
     finally:
         logger.setLevel(level)
+
+
+def _without_file(config: dict[str, Any]) -> dict[str, Any]:
+    """Takes the name of a vocabulary's file out of a config: a reader need not have that file."""
+    return {**config, "vocabulary": None} if isinstance(config.get("vocabulary"), str) else config
 
 
 def build(config: Any) -> tf.keras.Model:

@@ -17,8 +17,14 @@ import tensorflow as tf
 
 from ..algorithm_checks import tensors_of
 from ..surgery.clone import clone, scope_of
-from ..surgery.computed_weights import Projected, Stored, StoredOnce, computed_weights_of
-from ..surgery.parametrize import change_computed_weight, set_class
+from ..surgery.computed_weights import (
+    Projected,
+    Stored,
+    StoredOnce,
+    computed_weights_of,
+    name_computed_weights,
+)
+from ..surgery.parametrize import change_computed_weight, remove_markers, set_class
 from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import weights_of
 from .plain import FormError, form_of, require_built, to_plain
@@ -46,7 +52,8 @@ def to_compressible(model: tf.keras.Model, rules: Rules | None = None, lmbda: fl
 
     Args:
       model: built, in any form. If `rules` is None, weights of a compressible or compressed model keep their
-        latents and steps, so that training continues where it was.
+        latents and steps, so that training continues where it was. Models that are layers of it become parts
+        of the one model: its λ takes the place of theirs.
       rules: an algorithm, or `(pattern, algorithm or None)` pairs over weight paths; see `rules.assign`. A
         plain model needs them.
       lmbda: λ, at least 0; `model.lmbda.assign` changes it later.
@@ -97,6 +104,8 @@ def _continue_training(model: tf.keras.Model, lmbda: float) -> tf.keras.Model:
                 tensors = tensors_of(computed.algorithm, "restore", spec, stored, spec)
                 change_computed_weight(computed, tensors, Projected, trainable=computed.plain["trainable"])
         drop_rate(copied)
+    name_computed_weights(copied)
+    remove_markers(copied)
     add_rate(copied, lmbda, num_params(copied))
     set_class(copied, Compressible)
     return copied
@@ -143,6 +152,7 @@ def to_compressed(
                 encoded = tensors_of(computed.algorithm, "encode", spec, trained, spec)
             change_computed_weight(computed, encoded, kind)
         drop_rate(copied)
+    remove_markers(copied)
     set_class(copied, Compressed)
     return copied
 

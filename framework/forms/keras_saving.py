@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..algorithm import algorithms, config_of
+from ..algorithm_checks import tensors_of
 from ..surgery.computed_weights import ComputedWeight, Projected, Stored, StoredOnce, computed_weights_of
 from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import weights_of
@@ -29,6 +30,7 @@ _KINDS = {"Projected": Projected, "Stored": Stored, "StoredOnce": StoredOnce}
 def get_config(model: tf.keras.Model) -> dict[str, Any]:
     """Returns the config of a compressible or compressed model, of types that Keras serialises."""
     return {
+        "lmbda": float(model.lmbda) if form_of(model) == "compressible" else 0.0,
         "plain": plain_config(model),
         "names": given_names(model),
         "weights": [_weight_config(computed) for computed in computed_weights_of(model)],
@@ -41,12 +43,19 @@ def _weight_config(computed: ComputedWeight) -> dict[str, Any]:
         "kind": type(computed).__name__,
         "algorithm": computed.algorithm.name,
         "hyper_parameters": config_of(computed.algorithm),
-        "tensors": {name: [v.dtype.name, list(v.shape)] for name, v in computed.variables().items()},
+        "tensors": {name: _layout(variable) for name, variable in computed.variables().items()},
     }
 
 
+def _layout(tensor: Any) -> list[Any]:
+    return [tf.as_dtype(tensor.dtype).name, list(tensor.shape)]
+
+
 def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
-    """Builds the model that `get_config` described, with blank variables and without its form's class.
+    """Builds the model that `get_config` described, with new values and without its form's class.
+
+    As from any config, a compressible model's weights are initialised as those of a new model. Tensors that
+    depend on what was compressed, which those of a compressed model all do, are blank.
 
     Raises:
       ValueError: for a config that `get_config` did not write.
@@ -55,16 +64,23 @@ def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
     model = config["plain"]
     if not isinstance(model, tf.keras.Model):
         model = tf.keras.saving.deserialize_keras_object(model)
+    if not model.built:
+        raise ValueError(
+            f"The config of {model.name!r}, a {type(model).__name__}, gives a model that is not built, so "
+            "that it has no weights to compute. To copy the model as it is: to_compressible(model) or "
+            "to_compressed(model)."
+        )
     if any(config.get("names", ())):  # configs of earlier releases have none
         give_names(model, config["names"])
     parameters = model.count_params()
-    replace_weights(model, _replacements(model, config["weights"]))
+    lmbda = config.get("lmbda")  # configs of earlier releases have none
+    replace_weights(model, _replacements(model, config["weights"], lmbda))
     if form_of(model) == "compressible":
-        add_rate(model, 0.0, parameters)
+        add_rate(model, lmbda or 0.0, parameters)
     return model
 
 
-def _replacements(model: tf.keras.Model, entries: Any) -> Iterator[Replacement]:
+def _replacements(model: tf.keras.Model, entries: Any, lmbda: float | None) -> Iterator[Replacement]:
     weights = {weight.spec.path: weight for weight in weights_of(model)}
     for entry in entries:
         weight, kind = weights.get(entry["path"]), _KINDS.get(entry["kind"])
@@ -73,6 +89,11 @@ def _replacements(model: tf.keras.Model, entries: Any) -> Iterator[Replacement]:
         algorithm = algorithms.get(entry["algorithm"])(**entry["hyper_parameters"])
         most = max(_FEW, 4 * weight.spec.size)
         tensors = {name: _blank(name, most, *layout) for name, layout in entry["tensors"].items()}
+        if kind is Projected and lmbda is not None:
+            value = tf.cast(weight.variable.read_value(), weight.spec.dtype)
+            fresh = tensors_of(algorithm, "init", weight.spec, value, weight.spec, float(lmbda))
+            if {name: _layout(tensor) for name, tensor in fresh.items()} == entry["tensors"]:
+                tensors = fresh
         trainable = weight.variable.trainable and kind is Projected
         yield Replacement(weight, algorithm, tensors, kind, trainable)
 

@@ -50,13 +50,13 @@ def adopt_names(model: Layer, paths: Sequence[str], given: bool) -> None:
 
     Args:
       model: its layers are renamed where that gives the file's paths; else nothing changes.
-      paths: of all weights in the file.
+      paths: of all weights in the file, and of layers' other state.
       given: whether the file's names were given. If not, its layers are numbered.
     """
     own = given_names(model)
     for names in _candidates(model, paths) if given else [[None] * len(own)]:
         give_names(model, names)
-        if {weight.spec.path for weight in weights_of(model)} == set(paths):
+        if {weight.spec.path for weight in weights_of(model)} <= set(paths):
             return
     give_names(model, own)
 

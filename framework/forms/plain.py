@@ -21,6 +21,9 @@ def form_of(model: tf.keras.Model) -> str:
     >>> form_of(model)
     'plain'
 
+    A model with models of other forms as layers has weights of theirs: it is compressible if any weight is
+    trained for its rate, and compressed if all computed weights are stored.
+
     Returns:
       `plain`, `compressible` or `compressed`.
 
@@ -30,7 +33,7 @@ def form_of(model: tf.keras.Model) -> str:
     if not isinstance(model, tf.keras.layers.Layer):
         raise FormError(f"model must be a tf.keras.Model, got a {type(model).__name__}.")
     forms = {computed.form for computed in computed_weights_of(model)}
-    return forms.pop() if forms else "plain"
+    return next((form for form in ("compressible", "compressed") if form in forms), "plain")
 
 
 def require_built(model: tf.keras.Model) -> tf.keras.Model:

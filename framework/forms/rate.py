@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import tensorflow as tf
 
-from ..surgery.clone import scope_of
+from ..surgery.clone import layers_of, scope_of
 from ..surgery.computed_weights import Projected, WeightRef, computed_weights_of
-from ..surgery.parametrize import drop_variable
+from ..surgery.parametrize import drop_variable, is_marked
 from ..surgery.weight_losses import losses_of, set_losses
 
 
@@ -20,19 +20,19 @@ class RateLoss:
 
     Attributes:
       layer: owns the weight's variables.
-      path: of the weight.
+      key: of the weight, among those of the layer.
       lmbda: the model's variable that holds λ.
       num_params: of the plain model.
     """
 
     layer: tf.keras.layers.Layer
-    path: str
+    key: str
     lmbda: tf.Variable
     num_params: int
 
     def __call__(self) -> tf.Tensor:
         """Computes the loss, a float32 scalar."""
-        computed = cast(Projected, WeightRef(self.layer, self.path).computed)
+        computed = cast(Projected, WeightRef(self.layer, self.key).computed)
         return self.lmbda * cast(tf.Tensor, computed.penalty()) / float(self.num_params)
 
     def rebind(self, replacements: Mapping[int, Any]) -> RateLoss:
@@ -61,21 +61,25 @@ def add_rate(model: tf.keras.Model, lmbda: float, num_params: int) -> None:
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
     for computed in rated_weights(model):
-        computed.owner.add_loss(RateLoss(computed.owner, computed.spec.path, model.lmbda, num_params))
+        computed.owner.add_loss(RateLoss(computed.owner, computed.key, model.lmbda, num_params))
 
 
 def drop_rate(model: tf.keras.Model) -> None:
-    """Removes the variable and the losses that `add_rate` added."""
+    """Removes what `add_rate` added to a model, and to models that are layers of it."""
     for computed in computed_weights_of(model):
         owner = computed.owner
         set_losses(owner, [loss for loss in losses_of(owner) if not _is_rate(loss)])
-    if isinstance(lmbda_of(model), tf.Variable):
-        drop_variable(model, "lmbda")  # `del` would leave it in checkpoints
+    for rated in _with_lmbda(model):
+        drop_variable(rated, "lmbda")  # `del` would leave it in checkpoints
 
 
-def lmbda_of(model: tf.keras.Model) -> Any:
-    """Returns the variable that holds λ, or None for a model without a rate."""
-    return vars(model).get("lmbda")
+def _with_lmbda(model: tf.keras.Model) -> list[Any]:
+    """Lists the models with a variable that holds λ: this one, and those that are layers of it."""
+    return [
+        layer
+        for layer in layers_of(model)
+        if is_marked(layer) and isinstance(vars(layer).get("lmbda"), tf.Variable)
+    ]
 
 
 def rated_weights(model: tf.keras.Model) -> list[Projected]:
@@ -102,14 +106,15 @@ def rate_terms(model: tf.keras.Model) -> list[tf.Tensor]:
 def added_variables(model: tf.keras.Model) -> set[int]:
     """Returns the ids of the variables that a form has added: algorithms' variables, and λ."""
     added = {id(v) for computed in computed_weights_of(model) for v in computed.variables().values()}
-    return added | {id(lmbda_of(model))}
+    return added | {id(rated.lmbda) for rated in _with_lmbda(model)}
 
 
 def num_params(model: tf.keras.Model) -> int:
     """Counts the parameters of the plain model that a model in any form stands for."""
     added = added_variables(model)
-    kept = sum(int(tf.size(variable)) for variable in model.weights if id(variable) not in added)
-    return kept + sum(computed.spec.size for computed in computed_weights_of(model))
+    kept = [v for v in model.weights if isinstance(v, tf.Variable) and id(v) not in added]
+    in_full = sum(v.shape.num_elements() or 0 for v in kept)  # as Keras counts: 0 if a size is free
+    return in_full + sum(computed.spec.size for computed in computed_weights_of(model))
 
 
 def _is_rate(loss: object) -> bool:

@@ -22,7 +22,7 @@ class Form:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> tf.keras.Model:
-        """Builds the model that `get_config` described, with blank variables.
+        """Builds the model that `get_config` described, with new values; see `keras_saving.from_config`.
 
         Raises:
           ValueError: for a config that `get_config` did not write.

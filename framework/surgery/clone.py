@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import copy
 import types
+import uuid
 import weakref
 from collections.abc import Iterator
 from typing import Any, cast
 
 import tensorflow as tf
-from keras.src.engine import functional, node
+from keras.src.engine import base_layer_utils, functional, node
 from keras.src.mixed_precision import autocast_variable
 from keras.src.saving.legacy.saved_model import load as saved_model_load
 from keras.src.utils import object_identity
@@ -27,6 +28,7 @@ from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tensorflow.python.trackable import data_structures  # pyright: ignore[reportAttributeAccessIssue]
 
 from ..errors import LambdapressError
+from .layer_state import MUTABLE, contents_of, resources_of
 from .rebind import rebind
 
 Memo = dict[int, Any]
@@ -102,9 +104,15 @@ def _clone(model: tf.keras.Model) -> tf.keras.Model:
     memo: Memo = {id(layer): object.__new__(type(layer)) for layer in layers}
     memo[id(model.distribute_strategy)] = model.distribute_strategy  # random generators refer to it
     for layer in layers:
+        for _, resource in resources_of(layer):
+            if id(resource) not in memo:
+                memo[id(resource)] = _copy_table(resource) if isinstance(resource, MUTABLE) else resource
         for variable in layer._trainable_weights + layer._non_trainable_weights:
-            if id(variable) not in memo:
+            if id(variable) not in memo and isinstance(variable, tf.Variable):
                 memo[id(variable)] = copy_variable(variable)
+            elif id(variable) not in memo and hasattr(variable, "_trackable"):  # stands for a table
+                tracked = memo.get(id(variable._trackable), variable._trackable)
+                memo[id(variable)] = base_layer_utils.TrackableWeightHandler(tracked)
         for value in vars(layer).values():
             if isinstance(value, polymorphic_function.Function):  # `tf.function` as an attribute
                 memo[id(value)] = value
@@ -151,6 +159,16 @@ def copy_variable(variable: tf.Variable, value: Any = None, **changes: Any) -> t
     if is_autocast(variable):
         created = autocast_variable.create_autocast_variable(created)
     return cast(tf.Variable, created)
+
+
+def _copy_table(table: Any) -> Any:
+    """Makes a table like one that can change, with equal contents; a copy of its handle would share them."""
+    copied = copy.copy(table)
+    if not copied._is_anonymous:
+        copied._shared_name = f"table_{uuid.uuid4().hex}"
+    copied._resource_handle = copied._create_resource()
+    copied.insert(*contents_of(table))
+    return copied
 
 
 def is_autocast(variable: tf.Variable) -> bool:

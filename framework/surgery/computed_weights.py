@@ -7,7 +7,7 @@ weights are tied) has a `WeightRef` to it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -17,9 +17,9 @@ from ..algorithm import Algorithm, Tensors, WeightSpec
 from ..algorithm_checks import check_penalty
 from .clone import layers_of
 from .once_per_call import once_per_call
-from .weights import Layer
+from .weights import Layer, Place, flatten, named_in, places_of
 
-COMPUTED = "_lambdapress_computed_weights"  # on an owner: {path: ComputedWeight}
+COMPUTED = "_lambdapress_computed_weights"  # on an owner: {key: ComputedWeight}
 PLACES = "_lambdapress_places"  # on each holder: {attribute: WeightRef, or a container with some inside}
 
 
@@ -31,6 +31,7 @@ class ComputedWeight:
       spec: describes the weight.
       algorithm: computes the weight.
       owner: the layer whose attributes the variables are.
+      key: the weight's name among those of its owner; unlike its path, the same in every model.
       names: the algorithm's name of a tensor → the attribute of the owner that holds it.
       plain: properties of the replaced variable, to make it again.
       autocast: whether Keras would cast the weight to the layer's compute dtype.
@@ -40,6 +41,7 @@ class ComputedWeight:
     spec: WeightSpec
     algorithm: Algorithm
     owner: Layer
+    key: str
     names: Mapping[str, str]
     plain: Mapping[str, Any]
     autocast: bool
@@ -89,10 +91,10 @@ class StoredOnce(Stored):
 
     def compute(self) -> tf.Tensor:
         kept = vars(self.owner).setdefault("_lambdapress_decoded", _Kept())
-        if self.spec.path not in kept:
+        if self.key not in kept:
             with tf.init_scope():
-                kept[self.spec.path] = super().compute()
-        return kept[self.spec.path]
+                kept[self.key] = super().compute()
+        return kept[self.key]
 
 
 class _Kept(dict):
@@ -107,16 +109,42 @@ class WeightRef:
     """Stands for a computed weight in each place that held the weight's variable."""
 
     owner: Layer
-    path: str
+    key: str
 
     @property
     def computed(self) -> ComputedWeight:
-        return vars(self.owner)[COMPUTED][self.path]
+        return vars(self.owner)[COMPUTED][self.key]
 
 
 def computed_weights_of(model: Layer) -> list[ComputedWeight]:
-    """Lists the computed weights of a model, each once, in depth-first order."""
-    return [computed for layer in layers_of(model) for computed in vars(layer).get(COMPUTED, {}).values()]
+    """Lists the computed weights of a model, each once, in depth-first order.
+
+    Their paths are those in this model, also if they were computed in a model that is a layer of it.
+    """
+    stored = [computed for layer in layers_of(model) for computed in vars(layer).get(COMPUTED, {}).values()]
+    paths = {id(held): path for path, held, _, _ in named_in(model, held_by)} if stored else {}
+    return [_renamed(computed, paths[id(computed)]) for computed in stored]
+
+
+def name_computed_weights(model: Layer) -> None:
+    """Gives the computed weights of a model their paths in this model, for good."""
+    for computed in computed_weights_of(model):
+        vars(computed.owner)[COMPUTED][computed.key] = computed
+
+
+def _renamed(computed: ComputedWeight, path: str) -> ComputedWeight:
+    if computed.spec.path == path:
+        return computed
+    return dataclasses.replace(computed, spec=dataclasses.replace(computed.spec, path=path))
+
+
+def held_by(layer: Layer) -> Iterator[tuple[Place, Any]]:
+    """Yields each place in which a layer holds a variable or a computed weight, with what it holds."""
+    yield from places_of(layer)
+    for attribute, content in vars(layer).get(PLACES, {}).items():
+        for keys, leaf in flatten(content):
+            if is_reference(leaf):
+                yield Place(layer, attribute, keys), leaf.computed
 
 
 def computed_weight_at(layer: Layer, attribute: str) -> ComputedWeight | None:

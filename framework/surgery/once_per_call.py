@@ -74,8 +74,10 @@ def call_in_scope(plain: Any) -> Callable[..., Any]:
 def _input_in(graph: Any) -> tf.Tensor:
     for arguments in reversed(_call.inputs):
         for leaf in tf.nest.flatten(arguments):
-            if isinstance(leaf, tf.Tensor) and getattr(leaf, "graph", None) is graph:
-                return leaf
+            # A ragged or sparse tensor's last part is never empty: the ends of its rows, or its shape.
+            part = tf.nest.flatten(leaf, expand_composites=True)[-1]
+            if isinstance(part, tf.Tensor) and getattr(part, "graph", None) is graph:
+                return part
     raise RuntimeError(
         "A weight is computed outside of every layer's call, where there is no input to wait for."
     )

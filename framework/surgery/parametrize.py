@@ -19,7 +19,7 @@ from keras.src.mixed_precision import autocast_variable
 from keras.src.saving import object_registration
 
 from ..algorithm import Algorithm, Tensors
-from .clone import copy_variable, is_autocast, layers_of
+from .clone import CloneError, copy_variable, is_autocast, layers_of
 from .computed_weights import (
     COMPUTED,
     PLACES,
@@ -29,11 +29,12 @@ from .computed_weights import (
     is_reference,
     map_leaves,
 )
-from .layer_variables import load_own_variables, save_own_variables
+from .layer_state import load_own_variables, save_own_variables
 from .once_per_call import call_in_scope
 from .weight_losses import losses_of, plain_loss, set_losses
 from .weights import Layer, Place, Weight
 
+_MARKED = "_lambdapress_marked"  # on a class with a marker
 _ORDER = "_lambdapress_order"  # on each holder: [(WeightRef, its variable's index among the layer's weights)]
 
 
@@ -55,12 +56,13 @@ def put_computed_weight(
         spec=weight.spec,
         algorithm=algorithm,
         owner=place.layer,
+        key=place.name,
         names=_add_variables(weight, tensors, trainable),
         plain={"trainable": variable.trainable, "name": variable.name.partition(":")[0]},
         autocast=is_autocast(variable),
     )
-    vars(place.layer).setdefault(COMPUTED, {})[weight.spec.path] = computed
-    reference = WeightRef(place.layer, weight.spec.path)
+    vars(place.layer).setdefault(COMPUTED, {})[computed.key] = computed
+    reference = WeightRef(place.layer, computed.key)
     for holder in weight.places:
         _refer(holder, reference)
         positions = [i for i, other in enumerate(holder.layer._trainable_weights) if other is variable]
@@ -79,13 +81,13 @@ def change_computed_weight(
         like = next(iter(computed.variables().values()))
         for attribute in computed.names.values():
             drop_variable(computed.owner, attribute)
-        base = computed.spec.path.rpartition("/")[2].replace(".", "_")
+        base = computed.key.replace(".", "_")
         path, name = computed.spec.path, computed.plain["name"]
         names = _add_tensors(path, computed.owner, base, like, name, tensors, trainable)
     vars(computed.owner).pop("_lambdapress_decoded", None)
     fields = {field.name: getattr(computed, field.name) for field in dataclasses.fields(computed)}
     changed = kind(**{**fields, "names": names})
-    vars(computed.owner)[COMPUTED][computed.spec.path] = changed
+    vars(computed.owner)[COMPUTED][computed.key] = changed
     return changed
 
 
@@ -99,12 +101,12 @@ def remove_computed_weights(model: Layer) -> None:
         )
         if computed.autocast:
             variable = autocast_variable.create_autocast_variable(variable)
-        restored.setdefault(id(computed.owner), {})[computed.spec.path] = variable
+        restored.setdefault(id(computed.owner), {})[computed.key] = variable
         for attribute in computed.names.values():
             drop_variable(computed.owner, attribute)
 
     def find(reference: WeightRef) -> tf.Variable:
-        return restored[id(reference.owner)][reference.path]
+        return restored[id(reference.owner)][reference.key]
 
     for layer in layers_of(model):
         set_losses(layer, [plain_loss(loss, find) for loss in losses_of(layer)])
@@ -194,6 +196,18 @@ def set_class(layer: Layer, marker: type | None = None) -> None:
     object.__setattr__(layer, "__class__", wanted)
 
 
+def is_marked(layer: Layer) -> bool:
+    """Tells whether `set_class` has given a layer a marker."""
+    return hasattr(type(layer), _MARKED)
+
+
+def remove_markers(model: Layer) -> None:
+    """Takes the markers from a model and from the models that are layers of it."""
+    for layer in layers_of(model):
+        if is_marked(layer):
+            set_class(layer)
+
+
 @functools.cache
 def _computed_class(plain: type, attributes: tuple[str, ...], marker: type | None) -> type:
     def fill(namespace: dict[str, Any]) -> None:
@@ -203,6 +217,10 @@ def _computed_class(plain: type, attributes: tuple[str, ...], marker: type | Non
         if attributes:
             namespace["save_own_variables"] = save_own_variables
             namespace["load_own_variables"] = load_own_variables
+        if marker:
+            namespace[_MARKED] = True
+        else:
+            namespace["from_config"] = classmethod(_refuse_config)
         for attribute in attributes:
             namespace[attribute] = property(functools.partial(_read, attribute=attribute))
 
@@ -212,6 +230,15 @@ def _computed_class(plain: type, attributes: tuple[str, ...], marker: type | Non
     if marker:  # Keras's files name the marker, since every process has that class
         object_registration._GLOBAL_CUSTOM_NAMES[made] = tf.keras.saving.get_registered_name(marker)
     return made
+
+
+def _refuse_config(kind: type, config: Any) -> None:
+    raise CloneError(
+        f"The config of a {getattr(kind, '_lambdapress_plain').__name__} does not say how its weights are "  # noqa: B009
+        "computed, so that no layer can be made from it; tf.keras.models.clone_model tries that with a "
+        "Sequential model. to_compressible(model) and to_compressed(model) copy a model with its values, and "
+        "type(model).from_config(model.get_config()) makes one with new values."
+    )
 
 
 def _read(layer: Layer, attribute: str) -> Any:

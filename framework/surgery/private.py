@@ -6,12 +6,14 @@ Only modules of this folder import private parts, so that only this folder chang
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import h5py
 import tensorflow as tf
 from keras.protobuf import saved_metadata_pb2
 from keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
+from keras.src.saving import saving_lib
 from keras.src.saving.legacy import hdf5_format
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.python.framework import config
@@ -26,6 +28,7 @@ __all__ = [
     "flex_operations",
     "home_of_symbol",
     "is_keras_class_or_function",
+    "load_assets",
     "names_in_group",
     "set_names_in_group",
 ]
@@ -45,6 +48,12 @@ def set_names_in_group(group: h5py.Group, attribute: str, names: list[str]) -> N
     for old in [key for key in group.attrs if key.removeprefix(attribute).isdigit() or key == attribute]:
         del group.attrs[old]
     hdf5_format.save_attributes_to_hdf5_group(group, attribute, [name.encode() for name in names])
+
+
+def load_assets(model: Any, folder: Path) -> None:
+    """Lets each layer of a model read its assets in the folder `assets` of a `.keras` file."""
+    store = saving_lib.DiskIOStore(str(folder), mode="r")
+    saving_lib._load_state(model, None, store, inner_path="", visited_trackables=set())
 
 
 def is_keras_class_or_function(module: str, name: str) -> bool:

@@ -27,7 +27,7 @@ class LossOfWeights:
 
     def rebind(self, replacements: Mapping[int, Any]) -> LossOfWeights:
         references = [
-            WeightRef(replacements.get(id(ref.owner), ref.owner), ref.path) for ref in self.references
+            WeightRef(replacements.get(id(ref.owner), ref.owner), ref.key) for ref in self.references
         ]
         moved = {id(old): new for old, new in zip(self.references, references, strict=True)}
         return LossOfWeights(rebind(rebind(self.function, replacements), moved), references)
@@ -50,7 +50,7 @@ def redirect_losses(model: Layer, weights: Sequence[Weight]) -> None:
       weights: those that were passed to `put_computed_weight`.
     """
     replaced = {
-        id(weight.variable): WeightRef(weight.places[0].layer, weight.spec.path) for weight in weights
+        id(weight.variable): WeightRef(weight.places[0].layer, weight.places[0].name) for weight in weights
     }
     for layer in layers_of(model):
         set_losses(layer, [_redirected(loss, replaced) for loss in losses_of(layer)])

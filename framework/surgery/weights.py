@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -28,10 +28,17 @@ class Place:
     attribute: str
     keys: tuple[str | int, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The attribute and the keys, joined by dots."""
+        return ".".join([self.attribute, *map(str, self.keys)])
+
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
     """One variable of a model, with all places that hold it (several if weights are tied).
+
+    The shape in `spec` is that of the value; the variable's own may have sizes that are free.
 
     `places` is empty for a variable that no layer has as an attribute. `trained` says whether the layer made
     the variable to be trained, even if the layer is frozen at present.
@@ -41,6 +48,9 @@ class Weight:
     variable: tf.Variable
     places: tuple[Place, ...]
     trained: bool
+
+
+Holdings = Callable[[Layer], Iterable[tuple[Place, Any]]]
 
 
 def walk(model: Layer) -> Iterator[tuple[str, Layer]]:
@@ -94,31 +104,46 @@ def places_of(layer: Layer) -> Iterator[tuple[Place, tf.Variable]]:
         if isinstance(value, tf.Variable):
             yield Place(layer, attribute), value
         elif isinstance(value, (list, tuple, dict)):
-            for keys, leaf in _flatten(value):
+            for keys, leaf in flatten(value):
                 if isinstance(leaf, tf.Variable):
                     yield Place(layer, attribute, keys), leaf
 
 
-def _flatten(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def flatten(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Yields each leaf of nested containers, with the keys that lead to it."""
     if not isinstance(value, (list, tuple, dict)):
         yield (), value
         return
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-        for keys, leaf in _flatten(item):
+        for keys, leaf in flatten(item):
             yield (key, *keys), leaf
 
 
-def weights_of(model: Layer) -> list[Weight]:
-    """Lists the variables of a plain model, each once, in depth-first order, with unique paths."""
-    listed: dict[int, tuple[str, tf.Variable, list[Place], bool]] = {}
+def weights_of(model: Layer, held: Holdings = places_of) -> list[Weight]:
+    """Lists the variables of a model, each once, in depth-first order, with unique paths.
+
+    Args:
+      model: whose variables; for one that is not plain, `held` is `held_by` of `computed_weights.py`.
+      held: yields what a layer holds: variables, and anything else that takes a path.
+    """
+    return [
+        Weight(_spec(path, variable, places), variable, tuple(places), trained)
+        for path, variable, places, trained in named_in(model, held)
+        if isinstance(variable, tf.Variable)
+    ]
+
+
+def named_in(model: Layer, held: Holdings) -> list[tuple[str, Any, list[Place], bool]]:
+    """Lists what a model's layers hold, each once: its unique path, itself, its places, if it is trained."""
+    listed: dict[int, tuple[str, Any, list[Place], bool]] = {}
     taken: set[str] = set()
     for path, layer in walk(model):
         trained = {id(v) for v in layer._trainable_weights}
         names = {id(v): v.name.partition(":")[0].rpartition("/")[2] for v in _own(layer)}
         layer_places: dict[int, list[Place]] = {}
         variables = {id(v): v for v in _own(layer)}
-        for place, variable in places_of(layer):
-            if id(variable) in names or id(variable) in listed:
+        for place, variable in held(layer):
+            if id(variable) in names or id(variable) in listed or not isinstance(variable, tf.Variable):
                 layer_places.setdefault(id(variable), []).append(place)
                 variables[id(variable)] = variable
         for key, variable in variables.items():
@@ -126,24 +151,24 @@ def weights_of(model: Layer) -> list[Weight]:
             if key in listed:
                 listed[key][2].extend(places)
                 continue
-            name = ".".join([places[0].attribute, *map(str, places[0].keys)]) if places else names[key]
+            name = places[0].name if places else names[key]
             full = _unique(f"{path}/{name}" if path else name, taken)
             listed[key] = (full, variable, places, key in trained)
-    return [
-        Weight(_spec(path, variable, places), variable, tuple(places), trained)
-        for path, variable, places, trained in listed.values()
-    ]
+    return list(listed.values())
 
 
 def _own(layer: Layer) -> list[tf.Variable]:
     """Lists the variables of a layer itself, and of each `tf.Module` in it that is not a layer."""
     modules = layer._flatten_modules(recursive=False, include_self=False)
     of_modules = [v for module in modules if not isinstance(module, Layer) for v in module.variables]
-    return [*layer._trainable_weights, *layer._non_trainable_weights, *of_modules]
+    own = [*layer._trainable_weights, *layer._non_trainable_weights]
+    # Keras lists handlers of tables there as well.
+    return [*(weight for weight in own if isinstance(weight, tf.Variable)), *of_modules]
 
 
 def _spec(path: str, variable: tf.Variable, places: list[Place]) -> WeightSpec:
-    shape: tuple[int, ...] = tuple(variable.shape.as_list())  # pyright: ignore[reportAssignmentType]
+    known = variable.shape if variable.shape.is_fully_defined() else variable.read_value().shape
+    shape: tuple[int, ...] = tuple(known.as_list())  # pyright: ignore[reportAssignmentType]
     attribute = path.rpartition("/")[2].lower().strip("_")
     layer = places[0].layer if places else None
     return WeightSpec(

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ..errors import LambdapressError
 from ..messages import first_line
 from ..surgery.clone import layers_of
+from ..surgery.layer_state import MUTABLE, resources_of
 
 SHARE = 0.05
 """The share of the time that saving may take; if epochs are too short for that, some are not saved."""
@@ -57,8 +58,13 @@ class Checkpoint(tf.keras.callbacks.Callback):
         optimizer: Any = model.optimizer
         with model.distribute_strategy.scope():
             create_slots(optimizer, model.trainable_variables)
+        tables = _tables(model)
         saved = tf.train.Checkpoint(
-            weights=list(model.weights), optimizer=optimizer, generators=_generators(model), epochs=self._done
+            weights=[weight for weight in model.weights if isinstance(weight, tf.Variable)],
+            optimizer=optimizer,
+            generators=_generators(model),
+            epochs=self._done,
+            **({"tables": tables} if tables else {}),
         )
         try:
             self._manager = tf.train.CheckpointManager(saved, os.fspath(directory), max_to_keep=1)
@@ -99,6 +105,12 @@ def create_slots(optimizer: Any, variables: Sequence[tf.Variable]) -> None:
         optimizer.build(variables)
     elif hasattr(optimizer, "_create_all_weights"):
         optimizer._create_all_weights(variables)
+
+
+def _tables(model: tf.keras.Model) -> list[Any]:
+    """Lists the tables that a training may change."""
+    resources = [resource for layer in layers_of(model) for _, resource in resources_of(layer)]
+    return [resource for resource in resources if isinstance(resource, MUTABLE)]
 
 
 def _generators(model: tf.keras.Model) -> list[tf.random.Generator]:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...framework.export.formats import open_exported
-from ...framework.export.prediction import input_specs, named, output_names
+from ...framework.export.prediction import by_name, named, output_names
 
 
 class Served(tf.keras.Model):
@@ -29,7 +29,7 @@ class Served(tf.keras.Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         del training, mask
         template = self._like[0](inputs, training=False)  # in a graph this is traced, never run
-        named_inputs = _by_name(inputs, input_specs(self._like[0]))
+        named_inputs = by_name(inputs, self._like[0])
         expected = named(template)
 
         def predict(*values: np.ndarray) -> list[np.ndarray]:
@@ -38,18 +38,9 @@ class Served(tf.keras.Model):
 
         types = [value.dtype for value in expected.values()]
         outputs = tf.numpy_function(predict, list(named_inputs.values()), types, stateful=False)
+        outputs = tf.nest.flatten(outputs)  # outside of a graph, one output comes without a list
         for output, value in zip(outputs, expected.values(), strict=True):
             output.set_shape(value.shape)
-        by_name = dict(zip(expected, outputs, strict=True))
-        leaves = [by_name.get(name) for name in tf.nest.flatten(output_names(template))]
-        return tf.nest.pack_sequence_as(template, leaves)
-
-
-def _by_name(inputs: Any, specs: Any) -> dict[str, tf.Tensor]:
-    if isinstance(specs, dict):
-        pairs = [(inputs[key], spec) for key, spec in specs.items()]
-    elif isinstance(specs, (list, tuple)):
-        pairs = list(zip(inputs, specs, strict=True))
-    else:
-        return {specs.name: inputs}
-    return {name: value for pair in pairs for name, value in _by_name(*pair).items()}
+        found = dict(zip(expected, outputs, strict=True))
+        leaves = [found.get(name) for name in tf.nest.flatten(output_names(template))]
+        return tf.nest.pack_sequence_as(template, leaves, expand_composites=True)
