@@ -68,7 +68,7 @@ class Death:
 
     @property
     def details(self) -> str:
-        """Text that it wrote and where it was, over some lines; empty if nothing is known."""
+        """The last lines that it wrote and where it was, over some lines; empty if nothing is known."""
         wrote = ["It wrote last:", *self.words] if self.words else []
         was = ["Python was in:", *self.frames] if self.frames else []
         return "\n".join([*wrote, *was])
