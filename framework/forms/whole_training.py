@@ -20,9 +20,14 @@ def whole_training(model: tf.keras.Model) -> Iterator[None]:
 
     Each `fit` of a compressible model is such a block. Where a weight is set after `fit`, make a larger one:
 
-        with whole_training(model):
-            model.fit(data, callbacks=[Updates()])
-            model.optimizer.assign_average_vars(model.trainable_variables)
+    >>> uniform = to_compressible(model, algorithms.build("uniform"))
+    >>> uniform.compile("adam", "mse")
+    >>> data = tf.random.normal([8, 4]), tf.random.normal([8, 3])
+    >>> with whole_training(uniform):
+    ...     history = uniform.fit(*data, verbose=0, callbacks=[Updates()])
+    ...     for variable in uniform.trainable_variables:
+    ...         _ = variable.assign(variable / 2)  # stands for averages
+    >>> size = save(uniform, "averaged.lpz")  # steps suit the halves
 
     Blocks may be nested; then the outermost one counts. A block that raises ends without the update.
     """
