@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..framework.forms.rate import lmbda_of
+from ..framework.forms.rate import lmbdas_of
 
 
 def averaged(model: tf.keras.Model) -> Any:
@@ -21,8 +21,10 @@ def averaged(model: tf.keras.Model) -> Any:
       An object with `trainable_variables` and `variables`, the model's without those.
     """
 
+    lmbdas = lmbdas_of(model)
+
     def chosen(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
-        return [v for v in variables if v.dtype.is_floating and v is not lmbda_of(model)]
+        return [v for v in variables if v.dtype.is_floating and id(v) not in lmbdas]
 
     return types.SimpleNamespace(
         trainable_variables=chosen(model.trainable_variables), variables=chosen(model.variables)

@@ -106,7 +106,12 @@ def rate_terms(model: tf.keras.Model) -> list[tf.Tensor]:
 def added_variables(model: tf.keras.Model) -> set[int]:
     """Returns the ids of the variables that a form has added: algorithms' variables, and λ."""
     added = {id(v) for computed in computed_weights_of(model) for v in computed.variables().values()}
-    return added | {id(rated.lmbda) for rated in _with_lmbda(model)}
+    return added | lmbdas_of(model)
+
+
+def lmbdas_of(model: tf.keras.Model) -> set[int]:
+    """Returns the ids of the variables that hold λ: the model's, and those of models that are its layers."""
+    return {id(rated.lmbda) for rated in _with_lmbda(model)}
 
 
 def num_params(model: tf.keras.Model) -> int:

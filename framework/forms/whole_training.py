@@ -20,14 +20,14 @@ def whole_training(model: tf.keras.Model) -> Iterator[None]:
 
     Each `fit` of a compressible model is such a block. Where a weight is set after `fit`, make a larger one:
 
-    >>> uniform = to_compressible(model, algorithms.build("uniform"))
-    >>> uniform.compile("adam", "mse")
+    >>> compressible = to_compressible(model, algorithm)
+    >>> compressible.compile("adam", "mse")
     >>> data = tf.random.normal([8, 4]), tf.random.normal([8, 3])
-    >>> with whole_training(uniform):
-    ...     history = uniform.fit(*data, verbose=0, callbacks=[Updates()])
-    ...     for variable in uniform.trainable_variables:
+    >>> with whole_training(compressible):
+    ...     history = compressible.fit(*data, verbose=0, callbacks=[Updates()])
+    ...     for variable in compressible.trainable_variables:
     ...         _ = variable.assign(variable / 2)  # stands for averages
-    >>> size = save(uniform, "averaged.lpz")  # steps suit the halves
+    >>> size = save(compressible, "averaged.lpz")
 
     Blocks may be nested; then the outermost one counts. A block that raises ends without the update.
     """

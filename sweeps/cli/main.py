@@ -232,9 +232,12 @@ def _report(frame: Any, out: Path) -> None:
     if (frame["status"] == "ok").any():
         written += plot(frame, out)
     click.echo(f"Wrote {', '.join(map(str, written))}")
-    failed = int((frame["status"] == "failed").sum())
+    failed, blocked = (int((frame["status"] == status).sum()) for status in ("failed", "blocked"))
     if failed:
-        raise click.ClickException(f"{failed} of {len(frame)} trials failed; --retry-failed runs them again.")
+        wait = f", and {blocked} that start from them are blocked" if blocked else ""
+        raise click.ClickException(
+            f"{failed} of {len(frame)} trials failed{wait}; --retry-failed runs them again."
+        )
 
 
 for _command in [*results.COMMANDS, *models.COMMANDS, *deploy.COMMANDS]:

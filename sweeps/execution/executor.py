@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ...framework.registry import Registry
-from .job import MAX_ATTEMPTS, Job, Result, record_death
+from ..results.schema import error_line, result_in
+from .job import MAX_ATTEMPTS, Job, Result, parent_of, record_block, record_death
 from .progress import Watcher
 
 BUSY_SECONDS = 0.5
@@ -90,7 +91,8 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
     """Runs jobs in their order until each has a result, and closes the executor.
 
     A process that dies costs its trial an attempt; after `MAX_ATTEMPTS` the trial is recorded as failed.
-    Trials that another runner holds are tried again until they have a result.
+    Trials that another runner holds are tried again until they have a result. A trial that starts from
+    another waits for that one's result; if it has no model, the trial is recorded as blocked.
 
     Args:
       jobs: the jobs to run.
@@ -105,14 +107,26 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
     """
     results: dict[str, Result] = {}
     pending = collections.deque((0.0, job) for job in jobs)
+    unfinished = {job.trial.identity for job in jobs}
     running = 0
+
+    def finished(job: Job, result: Result) -> None:
+        results[job.trial.identity] = result
+        unfinished.discard(job.trial.identity)
+        watch.finished(job.trial, job.directory, result)
+
     with contextlib.closing(executor):
         while pending or running:
-            while pending and running < executor.capacity and pending[0][0] <= time.monotonic():
-                executor.submit(pending.popleft()[1])
+            while running < executor.capacity and (job := _next(pending, unfinished)) is not None:
+                blocked = _block(job)
+                if blocked is not None:
+                    finished(job, blocked)
+                    continue
+                executor.submit(job)
                 running += 1
             if not running:
-                time.sleep(WAIT_SECONDS)
+                if pending:
+                    time.sleep(WAIT_SECONDS)
                 continue
             for outcome in executor.wait(WAIT_SECONDS):
                 running -= 1
@@ -125,6 +139,27 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
                 if result is None:
                     pending.append((time.monotonic() + BUSY_SECONDS, job))
                     continue
-                results[job.trial.identity] = result
-                watch.finished(job.trial, job.directory, result)
+                finished(job, result)
     return results
+
+
+def _next(pending: collections.deque[tuple[float, Job]], unfinished: set[str]) -> Job | None:
+    """Takes the first job whose time has come and whose parent is done; None if there is none."""
+    for index, (when, job) in enumerate(pending):
+        parent = job.trial.parent
+        if when <= time.monotonic() and (parent is None or parent.identity not in unfinished):
+            del pending[index]
+            return job
+    return None
+
+
+def _block(job: Job) -> Result | None:
+    """Records a job as blocked if the trial that it starts from has no model; returns None otherwise."""
+    folder = parent_of(job)
+    if folder is None:
+        return None
+    parent = result_in(folder)
+    if parent is not None and parent["status"] == "ok":
+        return None
+    reason = "has no result" if parent is None else f"{parent['status']}: {error_line(parent['error'])}"
+    return record_block(job, reason)

@@ -42,7 +42,7 @@ class Job:
       trial: the trial.
       directory: the trial's folder.
       attempts: which attempt this is, from 1.
-      stale: text of a failed result to run again; any other result that is there by then stays.
+      stale: text of a result that is to be replaced; any other result that is there by then stays.
     """
 
     trial: Trial
@@ -90,6 +90,35 @@ def record_death(job: Job, death: str, details: str = "") -> Result | None:
         result = blank_result(job.trial, job.attempts)
         said = f"The worker process died {job.attempts} times; the last time {death}."
         result["error"] = f"{said}\n{details}".rstrip()
+        write_result(job.directory, result)
+        return result
+
+    return _unless_recorded(job, record)
+
+
+def parent_of(job: Job) -> Path | None:
+    """Returns the folder of the trial that a job's trial starts from, or None."""
+    parent = job.trial.parent
+    return None if parent is None else job.directory.parent / parent.directory_name
+
+
+def record_block(job: Job, reason: str) -> Result | None:
+    """Records a trial as blocked: the one that it starts from has no model.
+
+    Args:
+      job: of the blocked trial.
+      reason: why that has none.
+
+    Returns:
+      The trial's result; None while another process runs the trial.
+
+    Raises:
+      ExecutionError: where the result cannot be recorded.
+    """
+
+    def record() -> Result:
+        said = f"It starts from {job.trial.parent}, which {reason}"
+        result = {**blank_result(job.trial, job.attempts), "status": "blocked", "error": said}
         write_result(job.directory, result)
         return result
 

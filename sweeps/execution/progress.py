@@ -82,7 +82,7 @@ def describe(state: State) -> str:
 def outcome(trial: Trial, result: Mapping[str, Any]) -> str:
     """Describes a finished trial in one line."""
     if result["status"] != "ok":
-        return f"{trial}  failed: {error_line(result['error'] or 'for no known reason')}"
+        return f"{trial}  {result['status']}: {error_line(result['error'] or 'for no known reason')}"
     return f"{trial}  {size_line(result)}"
 
 

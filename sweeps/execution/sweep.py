@@ -17,7 +17,7 @@ from ..results.schema import RESULT, result_in
 from ..trial.trial import Trial
 from . import progress
 from .executor import executors, run_jobs
-from .job import Job, Result
+from .job import Job
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,13 +92,12 @@ def run_plan(
     cls = executors.get(name)
     out = Path(out) if out is not None else Path("runs") / planned.name
     out.mkdir(parents=True, exist_ok=True)
-    directories = {out / trial.directory_name: trial for trial in planned.trials}
-    found = (_job(trial, folder, retry_failed, retry_stale) for folder, trial in directories.items())
-    jobs = [job for job in found if job is not None]
+    jobs = _jobs(planned, out, retry_failed, retry_stale)
     if not cls.in_this_process:
         _check_importable(job.trial for job in jobs)
     show = progress.Bars if sys.stdout.isatty() else progress.Lines
-    with show({job.directory: job.trial for job in jobs}, len(directories)) as watch, data_folder(data_dir):
+    waiting = {job.directory: job.trial for job in jobs}
+    with show(waiting, len(planned.trials)) as watch, data_folder(data_dir):
         if jobs:
             run_jobs(jobs, cls(workers, len(jobs)), watch)
     frame = load_results(out)
@@ -120,24 +119,34 @@ def _chosen(executor: str | None, workers: int | None) -> tuple[str, int | None]
 
 
 def states(planned: Plan, out: Path) -> Mapping[Trial, str]:
-    """Returns the state of each trial: `ok`, `stale` (ok, by older code), `failed` or `to run`."""
-    return {trial: _state(result_in(out / trial.directory_name)) for trial in planned.trials}
+    """Returns the state of each trial: `ok`, `stale` (ok, by older code), `failed`, `blocked` or `to run`.
+
+    A trial that started from one of older code is of older code itself. A trial is blocked while the one that
+    it starts from has failed.
+    """
+    found: dict[Trial, str] = {}
+    for trial in planned.trials:  # parents come first
+        result = result_in(out / trial.directory_name)
+        state = "to run" if result is None else result["status"]
+        parent = "ok" if trial.parent is None else found[trial.parent]
+        if result is not None and state == "ok" and (changed(result["code"]) or parent == "stale"):
+            state = "stale"
+        if state == "blocked" and parent not in ("failed", "blocked"):
+            state = "to run"
+        found[trial] = state
+    return found
 
 
-def _state(result: Result | None) -> str:
-    if result is None:
-        return "to run"
-    return "stale" if result["status"] == "ok" and changed(result["code"]) else result["status"]
-
-
-def _job(trial: Trial, directory: Path, retry_failed: bool, retry_stale: bool) -> Job | None:
-    """Returns the job for a trial, or None if it need not run."""
-    state = _state(result_in(directory))
-    if state == "to run":
-        return Job(trial, directory)
-    if state == "failed" and retry_failed or state == "stale" and retry_stale:
-        return Job(trial, directory, stale=(directory / RESULT).read_text(encoding="utf-8"))
-    return None
+def _jobs(planned: Plan, out: Path, retry_failed: bool, retry_stale: bool) -> list[Job]:
+    """Returns a job for each trial that is to run, in the plan's order, and for those that start from it."""
+    again = {"to run", *(("failed", "blocked") if retry_failed else ()), *(("stale",) if retry_stale else ())}
+    jobs: dict[Trial, Job] = {}
+    for trial, state in states(planned, out).items():
+        if state in again or trial.parent in jobs:
+            path = out / trial.directory_name / RESULT
+            stale = path.read_text(encoding="utf-8") if path.exists() else None
+            jobs[trial] = Job(trial, path.parent, stale=stale)
+    return list(jobs.values())
 
 
 def _check_importable(trials: Iterable[Trial]) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 import gin
 
+BASELINE = "none"
+"""Name of the algorithm that compresses nothing."""
 Axes = Mapping[str, Sequence[Any]]
+STARTS = ("scratch", "baseline", "previous")
 MOST_LMBDA = 2.0**63
 """λ is below this: results hold no larger number."""
 
@@ -29,9 +32,16 @@ class Sweep:
       seeds: one trial each.
       grid: `{"epr.log_step": [-4.0, -3.0], ...}` is the product of its axes. A list of such mappings is
         their union; with one value for each axis, several parameters change together.
+      start: `scratch`: each trial trains a new model. `baseline`: it starts from the weights that the
+        algorithm `none` has trained with the same seed and settings. `previous`: it starts from the trial of
+        the next smaller λ, from its latents and steps, and the smallest λ from the baseline, if the sweep has
+        one.
+      start_epochs: how many epochs trials train that start from another; a number, or one by task. None: as
+        many as others.
 
     Raises:
-      ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed.
+      ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed, and for
+        another `start`.
     """
 
     tasks: Sequence[str] = ()
@@ -39,6 +49,8 @@ class Sweep:
     lmbdas: Sequence[float] | Mapping[str, Sequence[float]] = ()
     seeds: Sequence[int] = (0,)
     grid: Axes | Sequence[Axes] | None = None
+    start: str = STARTS[0]
+    start_epochs: int | Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("tasks", "algorithms", "seeds"):
@@ -58,6 +70,18 @@ class Sweep:
             if bad:
                 raise ValueError(f"{where} has {bad[0]!r}; λ is a number of at least 0 and below 2**63.")
             _no_repeats(where, lmbdas)
+        if self.start not in STARTS:
+            raise ValueError(f"sweep.start is {self.start!r}; give one of {', '.join(STARTS)}.")
+        if self.start == "baseline" and BASELINE not in self.algorithms:
+            raise ValueError(
+                f"sweep.start is 'baseline'; add {BASELINE!r} to sweep.algorithms: it trains one."
+            )
+        if self.start_epochs is not None and self.start == STARTS[0]:
+            raise ValueError("sweep.start_epochs is for trials that start from others; set sweep.start, too.")
+        per_task = self.start_epochs if isinstance(self.start_epochs, Mapping) else {"": self.start_epochs}
+        bad = [n for n in per_task.values() if n is not None and (not _is_a(numbers.Integral, n) or n < 1)]
+        if bad:
+            raise ValueError(f"sweep.start_epochs has {bad[0]!r}; give integers of at least 1.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +151,33 @@ def _lmbdas(sweep: Sweep, algorithm: str, uses_lmbda: bool) -> list[float]:
             f"or {{{algorithm!r}: [...]}}."
         )
     return [float(lmbda) for lmbda in lmbdas]
+
+
+def parents(sweep: Sweep, listed: Sequence[Point]) -> list[int | None]:
+    """Returns for each point the index of the point that its trial starts from, or None.
+
+    Args:
+      sweep: says what trials start from.
+      listed: as `points` lists them.
+    """
+
+    def curve(point: Point) -> Any:
+        return point.task, point.algorithm, point.seed, repr(sorted(point.overrides.items()))
+
+    curves: dict[Any, list[int]] = {}
+    for index, point in enumerate(listed):
+        curves.setdefault(curve(point), []).append(index)
+
+    def parent(index: int) -> int | None:
+        point = listed[index]
+        if sweep.start == STARTS[0] or point.algorithm == BASELINE:
+            return None
+        smaller = [i for i in curves[curve(point)] if listed[i].lmbda < point.lmbda]
+        if sweep.start == "previous" and smaller:
+            return max(smaller, key=lambda i: listed[i].lmbda)
+        return curves.get(curve(dataclasses.replace(point, algorithm=BASELINE)), [None])[0]
+
+    return [parent(index) for index in range(len(listed))]
 
 
 def _is_a(kind: type, value: Any) -> bool:

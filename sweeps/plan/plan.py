@@ -19,7 +19,7 @@ from ..gin.parse import read_file, read_overrides
 from ..gin.type_checks import check_types
 from ..trial.settings import Settings
 from ..trial.trial import Trial
-from .grid import Point, Sweep, points
+from .grid import Point, Sweep, parents, points
 from .grid import overrides as settings_of
 
 _SWEEP, _TRIAL = "lambdapress.sweeps.sweep", "lambdapress.sweeps.trial"
@@ -53,21 +53,52 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
         name, spec, file_source = _read(sweep, extra)
         # Only after the gin files are read: they may import modules that register more.
         library = _Library.collect(file_source + extra)
-        frozen = (  # one at a time: a trial is checked while gin's config is its own
-            _freeze(point, file_source, extra, library)
-            for point in calling(name, points, spec, library.uses_lmbda(spec))
-        )
-        trials: dict[str, Trial] = {}
+        listed = calling(name, points, spec, library.uses_lmbda(spec))
+        starts = parents(spec, listed)
+        trials: dict[int, Trial] = {}
         checked: set[str] = set()
         taken: set[str] = set()  # keys of the bindings that some trial takes
-        for trial, bindings in frozen:
+        for index in _parents_first(starts):
+            start = starts[index]
+            parent = None if start is None else trials[start]
+            # One at a time: a trial is checked while gin's config is its own.
+            trial, bindings = _freeze(
+                listed[index], file_source, extra, library, _start(spec, parent), parent
+            )
             if trial.config not in checked:
                 _check(trial, bindings)
                 checked.add(trial.config)
                 taken |= {binding.key for binding in bindings if was_used(binding)}
-            trials.setdefault(trial.identity, trial)
+            trials[index] = trial
         _check_taken(spec, file_source, extra, library, taken)
-    return Plan(name, tuple(trials.values()))
+    once: dict[str, Trial] = {}
+    for trial in trials.values():
+        once.setdefault(trial.identity, trial)
+    return Plan(name, tuple(once.values()))
+
+
+def _parents_first(starts: Sequence[int | None]) -> list[int]:
+    """Returns the indices of all points, each after the one that it starts from, else in their order."""
+    order: dict[int, None] = {}
+
+    def visit(index: int) -> None:
+        start = starts[index]
+        if start is not None and start not in order:
+            visit(start)
+        order[index] = None
+
+    for index in range(len(starts)):
+        visit(index)
+    return list(order)
+
+
+def _start(sweep: Sweep, parent: Trial | None) -> dict[str, Any]:
+    """Returns what the table says of a trial that starts from another: `sweep.start`, and its own epochs."""
+    if parent is None:
+        return {}
+    epochs = sweep.start_epochs
+    epochs = epochs.get(parent.task) if isinstance(epochs, Mapping) else epochs
+    return {"sweep.start": sweep.start, **({} if epochs is None else {f"{parent.task}.epochs": int(epochs)})}
 
 
 def _read(sweep: str | Path | Sweep, extra: Source) -> tuple[str, Sweep, Source]:
@@ -135,11 +166,22 @@ class _Library:
 
 
 def _freeze(
-    point: Point, file_source: Source, extra: Source, library: _Library
+    point: Point,
+    file_source: Source,
+    extra: Source,
+    library: _Library,
+    start: Mapping[str, Any],
+    parent: Trial | None,
 ) -> tuple[Trial, tuple[Binding, ...]]:
-    """Returns the trial of a point and its bindings; gin's config is then the trial's."""
+    """Returns the trial of a point and its bindings; gin's config is then the trial's.
+
+    `start` is what `_start` returns of the parent.
+    """
     axes = tuple(_axis(key, value) for key, value in point.overrides.items())
-    bound = file_source + Source(bindings=axes) + extra
+    shorter = tuple(
+        _axis(key, value, "sweep.start_epochs") for key, value in start.items() if key != "sweep.start"
+    )
+    bound = file_source + Source(bindings=axes) + extra + Source(bindings=shorter)
     used = {point.task, point.algorithm}
     while True:
         whole = sum((library.defaults[name] for name in _ordered(used, point)), Source()) + bound
@@ -156,7 +198,9 @@ def _freeze(
         text = load(kept)
     kept_keys = {binding.key for binding in kept.bindings}
     overrides = {axis.key: gin.query_parameter(axis.key) for axis in axes if axis.key in kept_keys}
-    return Trial(point.task, point.algorithm, point.lmbda, point.seed, text, overrides), kept.bindings
+    overrides |= start
+    trial = Trial(point.task, point.algorithm, point.lmbda, point.seed, text, overrides, parent)
+    return trial, kept.bindings
 
 
 def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
@@ -230,8 +274,8 @@ def _pin(source: Source) -> Source:
     return Source(bindings=(bind("", "trial", "init_from_sha256", digest, "trial.init_from"),))
 
 
-def _axis(key: str, value: Any) -> Binding:
-    where = f"sweep.grid[{key!r}]"
+def _axis(key: str, value: Any, where: str = "") -> Binding:
+    where = where or f"sweep.grid[{key!r}]"
     scope, selector, parameter = config_parser.parse_binding_key(key)
     if not parameter:
         raise ConfigError(f"{where}: name a parameter, such as 'digits.epochs'.")

@@ -109,6 +109,9 @@ def _table(rows: pd.DataFrame) -> _Table:
     if rows["p_dominated"].notna().any():
         columns["dom."] = [f"{p:.0%}" if p == p else "" for p in rows["p_dominated"]]
     columns["train (s)"] = _aligned([units.seconds(value) for value in rows["train_seconds"]], [""])
+    if (rows["all_train_seconds"] > rows["train_seconds"]).any():  # some began where others had ended
+        columns["in all (s)"] = _aligned([units.seconds(value) for value in rows["all_train_seconds"]], [""])
+        columns["epochs in all"] = [f"{value:.0f}" if value == value else "" for value in rows["all_epochs"]]
     return _Table(
         title=str(rows["task"].iloc[0]),
         remarks=[*_remarks(rows, scale), *common],

@@ -99,12 +99,13 @@ _ALWAYS: dict[str, Check] = {
     "algorithm": (is_name, "a name"),
     "lmbda": _NUMBER,
     "seed": (_is_count, "an integer of at least 0"),
-    "status": (lambda value: value in ("ok", "failed"), "'ok' or 'failed'"),
+    "status": (lambda value: value in ("ok", "failed", "blocked"), "'ok', 'failed' or 'blocked'"),
     "overrides": (_is_overrides, "an object of gin parameters"),
     "versions": _STRINGS,
     "environment": (lambda value: _is_map(value, lambda v: is_name(v) or _is_count(v)), "an object"),
     "code": _STRINGS,
     "attempts": (lambda value: _is_count(value, 1), "an integer of at least 1"),
+    "parent": _or_null((is_name, "a name")),
 }
 # May be null where the trial failed.
 _COUNT: Check = (lambda value: _is_count(value, 1), "an integer of at least 1")
@@ -123,6 +124,8 @@ _MEASURED: dict[str, Check] = {
     "multiply_adds": _or_null((_is_count, "an integer of at least 0")),
     "weight_bytes": _or_null((lambda value: _is_map(value, _is_count), "an object of integers")),
     "train_seconds": _NUMBER,
+    "all_train_seconds": _or_null(_NUMBER),
+    "all_epochs": _or_null((_is_count, "an integer of at least 0")),
     "compress_seconds": _NUMBER,
     "evaluate_seconds": _NUMBER,
 }
@@ -131,6 +134,7 @@ MEASURED = tuple(name for name in _MEASURED if name not in ("metric_name", "metr
 """Names of the measured numbers, which are null where a failed trial did not get so far."""
 
 _NEW = ("environment", "code", "metrics", "coded_bytes", "bits_per_weight", "nonzeros", "multiply_adds")
+_LATER = ("parent", "all_train_seconds", "all_epochs")  # which schema 2 did not have from the beginning
 _SCHEMA_1 = {name for name in FIELDS if name not in (*_NEW, "weight_bytes")} | {"metric"}
 _UNKNOWN_CODE = {"unknown": "schema 1"}  # no file of today's code: such a result counts as stale
 
@@ -187,6 +191,7 @@ def read_result(path: str | os.PathLike) -> dict[str, Any]:
             f"{path} has schema {_shown(schema)}, this version of lambdapress reads schemas 1 to {SCHEMA}. "
             "Read it with the version that wrote it, or run the trial again."
         )
+    record = {**dict.fromkeys(_LATER), **record}
     missing = [name for name in (_SCHEMA_1 if schema == 1 else FIELDS) if name not in record]
     if missing:
         raise ResultError(f"{path} is no result of schema {schema}: it lacks {sorted(missing)}.")
@@ -212,7 +217,7 @@ def _of_schema_1(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _check(record: Mapping[str, Any], path: Path) -> None:
-    failed = record["status"] == "failed"
+    failed = record["status"] != "ok"
     for name, (holds, wanted) in {**_ALWAYS, **_MEASURED}.items():
         value = record[name]
         if not holds(value) and not (failed and name in _MEASURED and value is None):
@@ -221,7 +226,7 @@ def _check(record: Mapping[str, Any], path: Path) -> None:
     if failed:
         if not (isinstance(error, str) and error.strip()):
             raise ResultError(
-                f"{path}: 'error' of a failed trial must be its traceback, got {_shown(error)}."
+                f"{path}: 'error' of a {record['status']} trial must say why, got {_shown(error)}."
             )
         return
     if error is not None:

@@ -25,6 +25,8 @@ MEANS = (
     "nonzeros",
     "num_params",
     "multiply_adds",
+    "all_train_seconds",
+    "all_epochs",
 )
 """Columns of which a summary holds the mean alone."""
 USEFUL = 0.9
@@ -185,7 +187,7 @@ def _points(trials: pd.DataFrame, name: str) -> dict[int, tuple[float, float]]:
 
 def _group_row(group: pd.DataFrame, baselines: list) -> dict[str, Any]:
     done = group[group["status"] == "ok"]
-    failed = group[group["status"] == "failed"]
+    failed = group[group["status"] != "ok"]
     row = {name: group[name].iloc[0] for name in _GROUP}
     row.update({name: group[name].iloc[0] for name in group.columns if name.startswith(OVERRIDE)})
     named = done if len(done) else group

@@ -32,6 +32,7 @@ from . import callbacks
 from .evaluation import as_metrics, evaluations, finite_main, records_of
 from .history import Epochs, Events
 from .model_facts import multiply_adds, nonzeros
+from .parent import epochs_in, in_all, parent_folder, parent_result
 from .settings import Settings
 from .trial import ARTEFACT, CHECKPOINT, CLOCK, EPOCHS, EVENTS, Report, Trial
 
@@ -59,10 +60,16 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     wanted = settings.deterministic
     set_seeds(trial.seed, deterministic=task.deterministic if wanted is None else wanted)
     plain = task.build_model()
-    if settings.init_from is not None:
-        _initialise(plain, settings)
     rules = settings.build_rules(trial.algorithm)
-    model = to_compressible(plain, rules, lmbda=trial.lmbda)
+    parent = parent_result(trial, directory)
+    if trial.parent is not None and trial.parent.algorithm == trial.algorithm:
+        model = to_compressible(load(parent_folder(trial, directory) / ARTEFACT, plain), lmbda=trial.lmbda)
+    else:
+        if trial.parent is not None:
+            pretrained.initialise(plain, parent_folder(trial, directory))
+        elif settings.init_from is not None:
+            _initialise(plain, settings)
+        model = to_compressible(plain, rules, lmbda=trial.lmbda)
 
     events = Events(directory / EVENTS, trial)
     train_seconds = 0.0
@@ -102,6 +109,7 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
         "nonzeros": nonzeros(to_plain(restored)),
         "multiply_adds": multiply_adds(plain),
         "train_seconds": train_seconds,
+        **in_all(parent, train_seconds, epochs_in(directory / EPOCHS)),
         "compress_seconds": compress_seconds,
         "evaluate_seconds": evaluate_seconds,
         "environment": {**environment(), "precision": _precision(plain)},

@@ -107,6 +107,7 @@ def blank_result(trial: Trial, attempts: int) -> dict[str, Any]:
         "environment": {},
         "code": {},
         "attempts": attempts,
+        "parent": None if trial.parent is None else trial.parent.identity,
     }
 
 

@@ -32,6 +32,8 @@ class Trial:
       config: canonical gin text with all bindings of this trial.
       overrides: the parameters that the sweep's grid set, for the table. `config` has them already, so
         they do not count towards the identity.
+      parent: the trial of the same sweep that this one starts from, once that has a result: from its latents
+        and steps if it has the same algorithm, and else from its weights.
     """
 
     task: str
@@ -40,11 +42,16 @@ class Trial:
     seed: int
     config: str
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+    parent: Trial | None = None
 
     @property
     def identity(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of all fields that define the trial."""
+        """The first 16 hexadecimal digits of the SHA-256 of all fields that define the trial.
+
+        A parent counts by its identity, so that planning needs no result.
+        """
         defining = [self.task, self.algorithm, float(self.lmbda), int(self.seed), self.config]
+        defining += [] if self.parent is None else [self.parent.identity]
         text = json.dumps(defining, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

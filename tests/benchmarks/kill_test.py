@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 COMMAND = [sys.executable, "-c", "from lambdapress.sweeps.cli.main import main; main()", "sweep"]
-TIMES = ["train_seconds", "compress_seconds", "evaluate_seconds"]
+TIMES = ["train_seconds", "all_train_seconds", "compress_seconds", "evaluate_seconds"]
 VICTIMS = ["worker", "runner", "both"]
 
 

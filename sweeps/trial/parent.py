@@ -1,0 +1,48 @@
+"""Finds the trial that another starts from, and adds up what both took."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..results.schema import result_in
+from .trial import Trial
+
+
+def parent_folder(trial: Trial, directory: Path) -> Path:
+    """Returns the folder of the trial that `trial` starts from: beside its own, `directory`."""
+    assert trial.parent is not None
+    return directory.parent / trial.parent.directory_name
+
+
+def parent_result(trial: Trial, directory: Path) -> Mapping[str, Any] | None:
+    """Returns the result of the trial that `trial` starts from; None where it starts from no other.
+
+    Raises:
+      ValueError: if that trial has no model.
+    """
+    if trial.parent is None:
+        return None
+    folder = parent_folder(trial, directory)
+    result = result_in(folder)
+    if result is None or result["status"] != "ok":
+        raise ValueError(f"{trial} starts from the trial in {str(folder)!r}, which has no model.")
+    return result
+
+
+def epochs_in(path: Path) -> int:
+    """Counts the epochs in a trial's `epochs.csv`; 0 where there is none."""
+    if not path.exists():
+        return 0
+    with path.open(newline="", encoding="utf-8") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
+def in_all(parent: Mapping[str, Any] | None, seconds: float, epochs: int) -> dict[str, Any]:
+    """Returns the fields of a result that count the trainings before its own, too; None if one is unknown."""
+    own = {"all_train_seconds": seconds, "all_epochs": epochs}
+    if parent is None:
+        return own
+    return {k: None if parent[k] is None else parent[k] + value for k, value in own.items()}
