@@ -27,7 +27,8 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
     validation split, where all trials have one, and else on the reported split; their reported metrics are
     compared by Bjøntegaard's deltas (see `curves.py`, which leaves out what is not optimal there). Curves
     under other settings (a grid's overrides) are compared with the anchor's under the same settings or, where
-    a grid sets only what other algorithms take, with its only curve.
+    a grid sets only what other algorithms take, with its only curve. The anchor's own curves under settings,
+    such as `sweep.start`, are compared with its curve without, if there is one.
 
     Args:
       frame: as from `load_results`, or a selection of its rows.
@@ -57,8 +58,12 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
         )
     rows = []
     for (task, algorithm, overrides), curve in done.groupby(["task", "algorithm", "overrides"], sort=True):
+        of_task = done[(done["task"] == task) & (done["algorithm"] == anchor)]
+        anchors = _of_settings(of_task, str(overrides))
         if algorithm == anchor:
-            continue
+            anchors = of_task[of_task["overrides"] == "{}"]
+            if overrides == "{}" or anchors.empty:
+                continue
         row = {
             "task": task,
             "algorithm": algorithm,
@@ -70,8 +75,6 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
         row |= {name: curve[name].iloc[0] for name in ("metric_name", "direction", "unit", "split")}
         held_out = done.loc[done["task"] == task, "validation"].notna().all()
         row["chosen_on"] = VALIDATION if held_out else row["split"]
-        of_task = done[(done["task"] == task) & (done["algorithm"] == anchor)]
-        anchors = _of_settings(of_task, str(overrides))
         bd = functools.partial(bd_delta, method=method, lower_is_better=row["direction"] == "lower")
         rows.append({**row, **_compared(_points(anchors, held_out), _points(curve, held_out), bd)})
     return pd.DataFrame(rows)

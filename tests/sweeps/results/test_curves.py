@@ -150,3 +150,10 @@ def test_what_cannot_be_compared_keeps_its_row_and_says_why():
 def test_the_command_names_what_it_cannot_compare(tmp_path):
     ran = CliRunner().invoke(main, ["compare-curves", str(tmp_path), "--anchor", "epr"])
     assert ran.exit_code == 2 and "No trial has a result" in ran.output
+
+
+def test_an_anchor_s_curves_under_settings_are_compared_with_its_own():
+    plain = frame(3)[lambda rows: rows["algorithm"] == "power_law"]
+    started = plain.assign(overrides='{"sweep.start": "previous"}', size_bytes=plain["size_bytes"] * 0.8)
+    (row,) = compare(pd.concat([plain, started], ignore_index=True), "power_law").to_dict("records")
+    assert row["bd_rate"] == pytest.approx(-0.2) and row["overrides"] == '{"sweep.start": "previous"}'
