@@ -180,21 +180,37 @@ class _Weights:
         )
 
     def _decode(self, computed: ComputedWeight, layer_input: tf.Tensor) -> tf.Tensor:
-        stored = computed.variables()
-        with tf.control_dependencies([layer_input]):
-            packed = self.container.read_value()
+        packed, zero = self.container.read_value(), _zero(layer_input)
         encoded = {
-            name: self._tensor(packed, computed.spec.path, name, like) for name, like in stored.items()
+            name: self._tensor(packed, zero, computed.spec.path, name, like)
+            for name, like in computed.variables().items()
         }
         return tf.ensure_shape(computed.algorithm.decode(encoded, computed.spec), computed.spec.shape)
 
-    def _tensor(self, packed: tf.Tensor, path: str, name: str, like: tf.Variable) -> tf.Tensor:
-        parts = [tf.strings.substr(packed, *part) for part in self.ranges[path, name]]
+    def _tensor(
+        self, packed: tf.Tensor, zero: tf.Tensor, path: str, name: str, like: tf.Variable
+    ) -> tf.Tensor:
+        parts = [
+            tf.strings.substr(packed, start + zero, tf.constant(length, tf.int64))
+            for start, length in self.ranges[path, name]
+        ]
         if like.dtype == tf.string:
             return tf.reshape(tf.stack(parts), like.shape)
         if like.dtype == tf.bool:
             return tf.reshape(tf.cast(tf.io.decode_raw(parts[0], tf.uint8), tf.bool), like.shape)
         return tf.reshape(tf.io.decode_raw(parts[0], like.dtype), like.shape)
+
+
+def _zero(layer_input: tf.Tensor) -> tf.Tensor:
+    """Computes 0, int64, from the first element of a tensor, if it has one.
+
+    What depends on it waits for the tensor. A control dependency would not do: where TensorFlow replaces a
+    padding and a convolution by one operation (oneDNN does), that operation would wait for its own weight.
+    """
+    first = tf.reshape(layer_input, [-1])[:1]
+    first = tf.strings.length(first) if first.dtype == tf.string else first
+    truth = tf.cast(tf.cast(first, tf.bool), tf.float32)
+    return tf.argmax(tf.concat([[2.0], truth], 0))
 
 
 def _inner(variable: Any) -> tf.Variable:

@@ -77,6 +77,28 @@ def test_a_saved_model_predicts_as_the_model_and_comes_back(decode, compressed, 
     np.testing.assert_array_equal(again(images()), compressed(images()))
 
 
+@pytest.mark.parametrize("decode", ["during", "once"])
+def test_a_weight_does_not_wait_for_an_operation_that_takes_it(decode, tmp_path):
+    """oneDNN makes one operation of a padding and the convolution whose kernel waits for the padding."""
+    network = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), k.ZeroPadding2D(1), k.Conv2D(4, 3)])
+    model = to_compressed(network, algorithms.build("uniform"))
+    export_saved_model(model, tmp_path / "m", decode)
+    predict, (name, *_) = open_exported(tmp_path / "m")
+    np.testing.assert_allclose(predict({name: images()})["output"], model(images()), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("decode", ["during", "once"])
+def test_an_empty_batch_is_waited_for(decode, tmp_path):
+    model = to_compressed(
+        tf.keras.Sequential([tf.keras.Input((4,)), k.Dense(3)]), algorithms.build("uniform")
+    )
+    export_saved_model(model, tmp_path / "m", decode)
+    predict, (name, *_) = open_exported(tmp_path / "m")
+    for count in (0, 2):
+        given = np.ones((count, 4), np.float32)
+        np.testing.assert_allclose(predict({name: given})["output"], model(given), rtol=1e-6)
+
+
 @pytest.mark.parametrize("decode, ops", LITE)
 def test_a_tflite_file_predicts_as_the_model(decode, ops, compressed, tmp_path):
     size = export_tflite(compressed, tmp_path / "m.tflite", decode, ops)
