@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from ..algorithm import algorithms, config_of
 from ..algorithm_checks import tensors_of
+from ..surgery.clone import clone
 from ..surgery.computed_weights import ComputedWeight, Projected, Stored, StoredOnce, computed_weights_of
 from ..surgery.replace_weights import Replacement, replace_weights
 from ..surgery.weights import weights_of
@@ -72,6 +73,9 @@ def from_config(config: Mapping[str, Any]) -> tf.keras.Model:
         )
     if any(config.get("names", ())):  # configs of earlier releases have none
         give_names(model, config["names"])
+    # Building has called the model: a `call` that is a `tf.function` was traced, and goes on reading
+    # variables that are about to be replaced. A clone has traced nothing.
+    model = clone(model)
     parameters = model.count_params()
     lmbda = config.get("lmbda")  # configs of earlier releases have none
     replace_weights(model, _replacements(model, config["weights"], lmbda))

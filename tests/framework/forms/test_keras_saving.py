@@ -61,6 +61,30 @@ def test_a_compressed_model_comes_back_with_the_same_bytes(decode, compressible,
     same(to_compressible(again, lmbda=0.25), to_compressible(model, lmbda=0.25))
 
 
+@tf.keras.saving.register_keras_serializable("lambdapress_test_keras_saving")
+class Traced(tf.keras.Model):
+    """Has a call that building traces, and that keeps the variables which it read then."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.dense = k.Dense(3)
+
+    @tf.function
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def test_what_building_has_traced_does_not_read_the_replaced_variables(tmp_path):
+    plain = Traced()
+    plain(X)
+    for model in (
+        to_compressible(plain, algorithms.build("uniform")),
+        to_compressed(plain, algorithms.build("epr")),
+    ):
+        model.save(tmp_path / "m.keras")
+        same(model, tf.keras.models.load_model(tmp_path / "m.keras"))
+
+
 @pytest.mark.parametrize("name", ["w.weights.h5", "checkpoint"])
 def test_weights_alone(name, compressible, tmp_path):
     for model in (compressible, to_compressed(compressible)):
