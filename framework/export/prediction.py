@@ -14,7 +14,9 @@ from ..errors import LambdapressError
 from ..forms.compress import to_compressed
 from ..forms.plain import FormError, form_of, require_built, to_plain
 from ..messages import first_line
+from ..surgery.clone import layers_of
 from ..surgery.computed_weights import ComputedWeight, computed_weights_of
+from ..surgery.layer_state import resources_of
 from ..surgery.once_per_call import computed_by
 from .shapes import Shapes, ShapesError, with_shapes
 
@@ -47,7 +49,7 @@ def to_decode(model: tf.keras.Model, decode: str, known: Sequence[str]) -> tf.ke
         raise FormError(
             f"The model {model.name!r} is plain; compress it first: to_compressed(model, algorithm)."
         )
-    model = to_compressed(model)  # a copy, since tracing and converting leave attributes on the layers
+    model = to_compressed(model)  # a copy, since tracing leaves attributes on the layers
     for computed in computed_weights_of(model):
         problem = computed.algorithm.no_graph_decode
         if problem is not None:
@@ -91,6 +93,18 @@ def prediction(model: tf.keras.Model, weight: WeightFunction | None = None, shap
         cause = re.search(r"ValueError: (.+)", str(error))  # Keras cites its code before
         reason = cause[1] if cause else first_line(error)
         raise ShapesError(f"{model.name!r} does not take shapes={shapes!r}: {reason}") from error
+
+
+def tracked(function: Any, model: tf.keras.Model) -> tf.Module:
+    """Returns a module that has all that a model's `prediction` captures, to save the function with.
+
+    With the model in its place, Keras would trace each layer several times to save it, refuse some layers,
+    and leave attributes on all.
+    """
+    module: Any = tf.Module()
+    module.captured = list(function.graph.variables)
+    module.resources = [resource for layer in layers_of(model) for _, resource in resources_of(layer)]
+    return module
 
 
 def named(outputs: Any) -> dict[str, tf.Tensor]:

@@ -28,12 +28,10 @@ from ..files.lpz import entries_of, kept_weights
 from ..files.table_entries import table_entries
 from ..forms import architecture
 from ..forms.names import names_matter
-from ..surgery.clone import layers_of
 from ..surgery.computed_weights import ComputedWeight
-from ..surgery.layer_state import resources_of
 from . import batch_norm
 from .formats import Arrays, ExportFormat, Predict, Specs, formats
-from .prediction import prediction, to_decode
+from .prediction import prediction, to_decode, tracked
 from .shapes import Shapes
 
 DECODE = ("before", "during", "once")
@@ -82,9 +80,7 @@ def export_saved_model(
         module.container = weights.container
     kept = list(kept_weights(model))
     module.kept = [_inner(weight.variable) for weight in kept]
-    # What the function captures must be tracked: other variables, and tables.
-    module.other = list(predict.graph.variables)
-    module.resources = [resource for layer in layers_of(model) for _, resource in resources_of(layer)]
+    module.other = tracked(predict, model)
     tables = table_entries(model)
     module.tables = [tf.Variable(tf.constant(entry.tensors["value"]), trainable=False) for entry in tables]
     extra = {

@@ -24,7 +24,7 @@ from ..surgery.layer_state import MUTABLE, resources_of
 from ..surgery.private import flex_operations
 from .batch_norm import decoding_prediction
 from .formats import ExportFormat, FormatError, Predict, Specs, formats
-from .prediction import ExportError, composite_samples, prediction, to_decode
+from .prediction import ExportError, composite_samples, prediction, to_decode, tracked
 from .shapes import Shapes
 from .tflite_check import check, start
 from .tflite_constants import waiting_constants
@@ -160,7 +160,7 @@ def _function(model: tf.keras.Model, decode: str, ops: str, fold_batch_norm: boo
 
 def _convert(function: Any, model: tf.keras.Model, ops: str, sparse_kernels: bool) -> bytes:
     _refuse_tables(function, model)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tracked(function, model))
     if sparse_kernels:
         converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     if ops == "select":

@@ -92,6 +92,31 @@ def test_a_text_of_unknown_length(tmp_path):
     np.testing.assert_allclose(outputs(tmp_path / "m.tflite", words), model(words), atol=1e-5)
 
 
+@pytest.mark.parametrize("decode", ["before", "during"])
+def test_a_layer_that_keras_cannot_save_is_served(decode, tmp_path):
+    """The converter falls back on a file without a signature if it cannot save what it converts."""
+    model = compressed([k.Input((6,)), k.SpectralNormalization(k.Dense(4))])
+    export_tflite(model, tmp_path / "m.tflite", decode)
+    np.testing.assert_allclose(outputs(tmp_path / "m.tflite", random(3, 6)), model(random(3, 6)), rtol=1e-5)
+
+
+TRACED: list[str] = []
+
+
+class Traced(k.Dense):
+    def call(self, inputs):
+        TRACED.append(self.name)
+        return super().call(inputs)
+
+
+@pytest.mark.parametrize("write, suffix", [(export_tflite, ".tflite"), (export_saved_model, "")])
+def test_an_export_traces_a_layer_once(write, suffix, tmp_path):
+    model = compressed([k.Input((6,)), Traced(4, name="traced")])
+    TRACED.clear()
+    write(model, tmp_path / f"m{suffix}")
+    assert TRACED == ["traced"]
+
+
 def test_where_no_length_can_be_found_a_warning_says_so(tmp_path):
     model = compressed([k.Input((None, 4)), k.Reshape((36, 1)), k.Conv1D(64, 5)])  # 9 × 4 elements alone
     with pytest.warns(UserWarning, match="was not tried.*shapes="):
