@@ -8,7 +8,7 @@ there, and mean them in rules. No layer tells one from the other; whoever loads 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ..surgery.weights import GIVEN, Layer, walk, weights_of
 
@@ -45,8 +45,9 @@ def names_matter(model: Layer) -> bool:
 def adopt_names(model: Layer, paths: Sequence[str], given: bool) -> None:
     """Gives the layers of a model the names that they have in a file.
 
-    A file of given names may be read into a model that code builds, where Keras makes up others. Layers then
-    correspond by the order of the numbers at the end of their names, among those that share the rest.
+    A file may be read into a model whose code counts on through a process, as Keras does where it makes up
+    names, and `ResNetRS` in its own (`stem_1_conv`). Layers then correspond by the order of these numbers,
+    among those that share the rest.
 
     Args:
       model: its layers are renamed where that gives the file's paths; else nothing changes.
@@ -54,31 +55,42 @@ def adopt_names(model: Layer, paths: Sequence[str], given: bool) -> None:
       given: whether the file's names were given. If not, its layers are numbered.
     """
     own = given_names(model)
-    for names in _candidates(model, paths) if given else [[None] * len(own)]:
+    for names in _candidates(model, paths, given):
         give_names(model, names)
         if {weight.spec.path for weight in weights_of(model)} <= set(paths):
             return
     give_names(model, own)
 
 
-def _candidates(model: Layer, paths: Sequence[str]) -> Iterator[list[str | None]]:
-    if any(given_names(model)):
+def _candidates(model: Layer, paths: Sequence[str], given: bool) -> Iterator[list[str | None]]:
+    if given:
+        if any(given_names(model)):
+            yield given_names(model)
+        keep_names(model)
         yield given_names(model)
-    keep_names(model)
-    yield given_names(model)
-    in_file = {ranked: path for path, ranked in _ranks(paths).items()}
-    in_model = _ranks([weight.spec.path for weight in weights_of(model)])
+    else:
+        give_names(model, [None for _ in walk(model)])
+        yield given_names(model)
+    own = [weight.spec.path for weight in weights_of(model)]
+    in_file = {ranked: path for path, ranked in _ranks(paths, own).items()}
+    in_model = _ranks(own, paths)
     layers = list(walk(model))
     names = (in_file.get(in_model.get(path, "")) for path, _ in layers)
     yield [name.rpartition("/")[2] if name else None for name in names]
 
 
-def _ranks(paths: Sequence[str]) -> dict[str, str]:
-    """Returns, by each layer's path, the path with the rank of a number in place of the number.
+def _ranks(paths: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """Returns, by each layer's path, the path with the rank of its numbers in place of the numbers.
 
-    >>> _ranks(["dense_7/kernel", "dense_9/kernel"])
-    {'dense_7': 'dense#0', 'dense_9': 'dense#1'}
+    Numbers within names stand as they are where a name of `others`, which are of another model, has the same
+    ones: they tell layers apart, and do not count on.
+
+    >>> _ranks(["dense_7/kernel", "dense_9/kernel"], [])
+    {'': '', 'dense_7': 'dense#0', 'dense_9': 'dense#1'}
+    >>> _ranks(["stem_3_dense_1/kernel", "2nd/kernel"], ["stem_1_dense_1/kernel", "2nd/kernel"])
+    {'': '', '2nd': '2nd#0', 'stem_3_dense_1': 'stem_?_dense#0'}
     """
+    fixed = {_pattern(base) for base in _bases(paths) & _bases(others)}
     children: dict[str, list[str]] = {}
     for path in paths:
         parts = path.split("/")[:-1]
@@ -89,16 +101,31 @@ def _ranks(paths: Sequence[str]) -> dict[str, str]:
     ranked = {"": ""}
     for parent, names in children.items():  # a parent comes before its children
         counts: dict[str, int] = {}
-        for base, _, name in sorted(_split(name) for name in names):
+        for base, _, name in sorted(_split(name, fixed) for name in names):
             rank = counts[base] = counts.get(base, -1) + 1
             path = f"{parent}/{name}" if parent else name
             ranked[path] = f"{ranked[parent]}/{base}#{rank}".lstrip("/")
     return ranked
 
 
-def _split(name: str) -> tuple[str, int, str]:
+def _bases(paths: Sequence[str]) -> set[str]:
+    return {_without_last(name)[0] for path in paths for name in path.split("/")[:-1]}
+
+
+def _pattern(base: str) -> str:
+    return re.sub(r"\d+", "?", base)
+
+
+def _without_last(name: str) -> tuple[str, int]:
     match = re.fullmatch(r"(.*?)_(\d+)", name)
-    return (match[1], int(match[2]), name) if match else (name, 0, name)
+    return (match[1], int(match[2])) if match else (name, 0)
+
+
+def _split(name: str, fixed: Collection[str]) -> tuple[str, tuple[int, ...], str]:
+    base, last = _without_last(name)
+    if _pattern(base) in fixed:
+        return base, (last,), name
+    return _pattern(base), (*map(int, re.findall(r"\d+", base)), last), name
 
 
 def _name(layer: Layer, name: str | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from lambdapress.framework import (
+    ContainerError,
     algorithms,
     export_saved_model,
     load,
@@ -134,6 +135,41 @@ def test_a_pattern_that_means_another_name_is_warned_of():
         warnings.simplefilter("error")
         to_compressible(model, rules)
         to_compressible(made_up(3), rules)
+
+
+def counted(first: int) -> tf.keras.Model:
+    """Code that counts on through a process in names of its own, as `ResNetRS` of Keras does."""
+    return named(*(f"stem_{first + i // 2}_dense_{i % 2 + 1}" for i in range(4)), "block2_dense")
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_numbers_within_names_may_count_on(given, tmp_path):
+    original = written(counted(1), tmp_path / "m.keras") if given else counted(1)
+    compressed = to_compressed(original, algorithms.build("lossless", codec="zlib"))
+    save(compressed, tmp_path / "m.lpz")
+    export_saved_model(compressed, tmp_path / "served")
+    for first in (1, 3, 9, 10):  # by their numbers, not by their letters
+        other = counted(first)
+        for variable in other.weights:
+            variable.assign(tf.zeros_like(variable))
+        for again in (load(tmp_path / "m.lpz", other), load_exported(tmp_path / "served", other)):
+            np.testing.assert_array_equal(again(INPUTS), original(INPUTS))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ("block1_a", "block3_a", "block4_a"),  # which of them is new, nothing tells
+        ("stem_1_a", "stem_2_a", "block2_a"),
+    ],
+)
+def test_numbers_that_tell_layers_apart_do_not_count_on(others, tmp_path):
+    save(
+        to_compressed(named("block1_a", "block2_a", "block3_a"), algorithms.build("lossless")),
+        tmp_path / "m.lpz",
+    )
+    with pytest.raises(ContainerError, match="the file lacks"):
+        load(tmp_path / "m.lpz", named(*others))
 
 
 def test_names_that_fit_no_file_stay_as_they_were():
