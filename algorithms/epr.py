@@ -67,13 +67,7 @@ class EPR(Quantized):
 
     def init(self, weight: tf.Tensor, spec: WeightSpec, lmbda: float = 0.0) -> Tensors:
         """Returns also `prior`, float32 [2]: log α (α in steps) and log(β−1), over `prior_multiplier`."""
-        return self._with_prior(super().init(weight, spec, lmbda), spec)
-
-    def restore(self, encoded: Tensors, spec: WeightSpec) -> Tensors:
-        return self._with_prior(super().restore(encoded, spec), spec)
-
-    def _with_prior(self, variables: Tensors, spec: WeightSpec) -> Tensors:
-        """Adds a prior as wide as the latents are: its α is their mean magnitude in steps."""
+        variables = super().init(weight, spec, lmbda)
         spread = tf.reduce_sum(tf.abs(variables["latent"] / self.step(variables))) / max(1, spec.size)
         alpha = tf.math.log(tf.clip_by_value(spread, 0.1, 100.0))
         return {**variables, "prior": tf.stack([alpha, 0.0]) / self.prior_multiplier}
