@@ -18,6 +18,8 @@ from ...framework.errors import LambdapressError
 RESULT = "result.json"
 """Name of the file in a trial's directory."""
 SCHEMA = 2
+BASELINE = "none"
+"""Name of the algorithm that stores floats: the reference row of every table."""
 MAX_FILE_BYTES = 4_000_000
 
 Check = tuple[Callable[[Any], bool], str]
@@ -36,7 +38,7 @@ def is_name(value: Any) -> bool:
 def error_line(error: str) -> str:
     """Returns the line of a traceback that names the exception, or the first line of any other text."""
     lines = [line.rstrip() for line in error.strip().splitlines()]
-    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback")]
     after = lines[starts[-1] + 1 :] if starts else lines
     line = next((line for line in after if line and not line[0].isspace()), lines[0].strip())
     return "".join(c if c.isprintable() else " " for c in line)

@@ -132,7 +132,7 @@ def test_a_pattern_that_means_another_name_is_warned_of():
         to_compressible(model, rules)
     keep_names(model)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         to_compressible(model, rules)
         to_compressible(made_up(3), rules)
 
