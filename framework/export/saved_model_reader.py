@@ -17,13 +17,12 @@ import tensorflow as tf
 from ..atomic import PathLike
 from ..container import file
 from ..container.file import ContainerError, Entry
-from ..files.lpz import from_entries
+from ..files.lpz import from_entries, plain_copy
 from ..forms import architecture
 from ..forms.compress import stored_kind
 from ..forms.names import adopt_names
-from ..forms.plain import form_of, to_plain
+from ..forms.plain import to_plain
 from ..messages import first_line
-from ..surgery.clone import clone
 from ..surgery.weights import weights_of
 from .saved_model import EXTRA
 
@@ -73,7 +72,7 @@ def load_exported(
         raise ContainerError(f"{source!r}: {error}") from error
     except _UNREADABLE as error:
         raise ContainerError(f"{source!r} cannot be read: {first_line(error)}") from error
-    model = clone(model) if form_of(model) == "plain" else to_plain(model)
+    model = plain_copy(model)
     paths = [*(entry.path for entry in entries), *extra["kept"]]
     adopt_names(model, paths, extra["given_names"])
     weights = {weight.spec.path: weight for weight in weights_of(model)}

@@ -81,17 +81,23 @@ def load(path: PathLike, model: tf.keras.Model, decode: str = "once") -> tf.kera
     kind = stored_kind(decode)
     require_built(model)
     contents = file.read(path)
-    return from_entries(contents.entries, model, kind, os.fspath(path), has_given_names(contents))
+    given_names = has_given_names(contents)
+    return from_entries(contents.entries, plain_copy(model), kind, os.fspath(path), given_names)
+
+
+def plain_copy(model: tf.keras.Model) -> tf.keras.Model:
+    """Returns a plain copy of a model in any form, whose values do not matter."""
+    return clone(model) if form_of(model) == "plain" else to_plain(model)
 
 
 def from_entries(
     stored: Iterable[Entry], model: tf.keras.Model, kind: type[Stored], source: str, given_names: bool
 ) -> tf.keras.Model:
-    """Returns a compressed clone of a model with weights from entries that were already read.
+    """Makes a plain model compressed, with weights from entries that were already read, and returns it.
 
     Args:
       stored: one entry for each weight of the model, and for each other state of its layers.
-      model: gives the architecture; is untouched.
+      model: from `plain_copy`; is changed.
       kind: of the computed weights, from `stored_kind`.
       source: name of the entries' origin, for errors.
       given_names: whether layers have the names in the entries' paths that they had in a file of Keras.
@@ -99,11 +105,10 @@ def from_entries(
     Raises:
       ContainerError, UnknownNameError: as `load`.
     """
-    copied = clone(model) if form_of(model) == "plain" else to_plain(model)
     entries = {entry.path: entry for entry in stored}
-    adopt_names(copied, list(entries), given_names)
-    take_tables(copied, entries, source)
-    weights = weights_of(copied)
+    adopt_names(model, list(entries), given_names)
+    take_tables(model, entries, source)
+    weights = weights_of(model)
     _check_match(source, entries, weights)
     compressed = []
     for weight in weights:
@@ -112,18 +117,18 @@ def from_entries(
             weight.variable.assign(tf.constant(entry.tensors["value"]))
         else:
             compressed.append((weight, entry))
-    refresh_derived_state(copied)
+    refresh_derived_state(model)
     replacements = (_replacement(weight, entry, kind, source) for weight, entry in compressed)
     try:
-        computed_weights = replace_weights(copied, replacements)
+        computed_weights = replace_weights(model, replacements)
     except (ContainerError, UnknownNameError):
         raise
     except ValueError as error:  # a tensor has a name that no variable of the layer can have
         raise ContainerError(f"{source!r}: {error}") from error
     for computed, (weight, entry) in zip(computed_weights, compressed, strict=True):
         _check_decodes(computed, weight, entry, source)
-    set_class(copied, Compressed)
-    return copied
+    set_class(model, Compressed)
+    return model
 
 
 def _replacement(weight: Weight, entry: Entry, kind: type[Stored], source: str) -> Replacement:
@@ -210,10 +215,10 @@ def _check_match(source: str, entries: dict[str, Entry], weights: list[Weight]) 
     wanted = {}
     for weight in weights:
         spec, entry = weight.spec, entries.get(weight.spec.path)
-        fits = entry is not None and weight.variable.shape.is_compatible_with(
-            entry.shape
-        )  # sizes may be free
-        wanted[spec.path] = f"{spec.dtype}{list(entry.shape if entry is not None and fits else spec.shape)}"
+        shape = spec.shape
+        if entry is not None and weight.variable.shape.is_compatible_with(entry.shape):  # sizes may be free
+            shape = entry.shape
+        wanted[spec.path] = f"{spec.dtype}{list(shape)}"
     problems = differences(wanted, found)
     if problems:
         raise ContainerError(f"{source!r} is not of this model: {'; '.join(problems)}.")

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ...framework.registry import Registry
-from ..results.schema import error_line, result_in
-from .job import MAX_ATTEMPTS, Job, Result, parent_of, record_block, record_death
+from .job import MAX_ATTEMPTS, Job, Result, record_death
 from .progress import Watcher
 
 BUSY_SECONDS = 0.5
@@ -92,7 +91,7 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
 
     A process that dies costs its trial an attempt; after `MAX_ATTEMPTS` the trial is recorded as failed.
     Trials that another runner holds are tried again until they have a result. A trial that starts from
-    another waits for that one's result; if it has no model, the trial is recorded as blocked.
+    another waits for that one's result.
 
     Args:
       jobs: the jobs to run.
@@ -110,23 +109,13 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
     unfinished = {job.trial.identity for job in jobs}
     running = 0
 
-    def finished(job: Job, result: Result) -> None:
-        results[job.trial.identity] = result
-        unfinished.discard(job.trial.identity)
-        watch.finished(job.trial, job.directory, result)
-
     with contextlib.closing(executor):
         while pending or running:
             while running < executor.capacity and (job := _next(pending, unfinished)) is not None:
-                blocked = _block(job)
-                if blocked is not None:
-                    finished(job, blocked)
-                    continue
                 executor.submit(job)
                 running += 1
             if not running:
-                if pending:
-                    time.sleep(WAIT_SECONDS)
+                time.sleep(WAIT_SECONDS)
                 continue
             for outcome in executor.wait(WAIT_SECONDS):
                 running -= 1
@@ -139,7 +128,9 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
                 if result is None:
                     pending.append((time.monotonic() + BUSY_SECONDS, job))
                     continue
-                finished(job, result)
+                results[job.trial.identity] = result
+                unfinished.discard(job.trial.identity)
+                watch.finished(job.trial, job.directory, result)
     return results
 
 
@@ -151,15 +142,3 @@ def _next(pending: collections.deque[tuple[float, Job]], unfinished: set[str]) -
             del pending[index]
             return job
     return None
-
-
-def _block(job: Job) -> Result | None:
-    """Records a job as blocked if the trial that it starts from has no model; returns None otherwise."""
-    folder = parent_of(job)
-    if folder is None:
-        return None
-    parent = result_in(folder)
-    if parent is not None and parent["status"] == "ok":
-        return None
-    reason = "has no result" if parent is None else f"{parent['status']}: {error_line(parent['error'])}"
-    return record_block(job, reason)

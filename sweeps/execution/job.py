@@ -96,35 +96,6 @@ def record_death(job: Job, death: str, details: str = "") -> Result | None:
     return _unless_recorded(job, record)
 
 
-def parent_of(job: Job) -> Path | None:
-    """Returns the folder of the trial that a job's trial starts from, or None."""
-    parent = job.trial.parent
-    return None if parent is None else job.directory.parent / parent.directory_name
-
-
-def record_block(job: Job, reason: str) -> Result | None:
-    """Records a trial as blocked: the one that it starts from has no model.
-
-    Args:
-      job: of the blocked trial.
-      reason: why that has none.
-
-    Returns:
-      The trial's result; None while another process runs the trial.
-
-    Raises:
-      ExecutionError: where the result cannot be recorded.
-    """
-
-    def record() -> Result:
-        said = f"It starts from {job.trial.parent}, which {reason}"
-        result = {**blank_result(job.trial, job.attempts), "status": "blocked", "error": said}
-        write_result(job.directory, result)
-        return result
-
-    return _unless_recorded(job, record)
-
-
 def _unless_recorded(job: Job, make: Callable[[], Result]) -> Result | None:
     """Returns the trial's result, made now if there is none; None while another process has the claim."""
     with _claim(job) as claimed:

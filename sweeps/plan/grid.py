@@ -10,8 +10,8 @@ from typing import Any
 
 import gin
 
-BASELINE = "none"
-"""Name of the algorithm that compresses nothing."""
+from ..results.schema import BASELINE
+
 Axes = Mapping[str, Sequence[Any]]
 STARTS = ("scratch", "baseline", "previous")
 MOST_LMBDA = 2.0**63

@@ -14,8 +14,9 @@ import rich.measure
 import rich.table
 import rich.text
 
-from ..results.frames import BASELINE, VALIDATION, uncompressed
+from ..results.frames import VALIDATION, uncompressed
 from ..results.published import GRADES
+from ..results.schema import BASELINE
 from ..results.summary import USEFUL
 from ..statistics.significance import LEVEL
 from . import units

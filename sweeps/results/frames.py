@@ -12,14 +12,12 @@ import pandas as pd
 
 from ...framework.messages import alternatives
 from .provenance import changed
-from .schema import MEASURED, RESULT, ResultError, read_result
+from .schema import BASELINE, MEASURED, RESULT, ResultError, read_result
 
 TEST, VALIDATION = "test", "validation"
 _NESTED = ("schema", "overrides", "versions", "environment", "metrics", "weight_bytes")
 _VALUES = ("metric", "validation", "constant")
 
-BASELINE = "none"
-"""The algorithm that stores floats: the reference row of every table."""
 OVERRIDE = "gin:"
 """Prefix of a column that holds a gin parameter, such as `gin:digits.epochs`."""
 VERSION = "version:"

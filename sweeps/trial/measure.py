@@ -50,9 +50,11 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
       The measured fields of the result.
 
     Raises:
+      BlockedError: if the trial starts from one that has no model.
       CheckpointError: if a checkpoint in `directory` cannot be used.
       FloatingPointError: if training diverged.
     """
+    parent = parent_result(trial, directory)
     tf.keras.backend.clear_session()  # a worker runs many trials: none may see an earlier one
     gc.collect()
     report({"stage": "build"})
@@ -61,7 +63,6 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     set_seeds(trial.seed, deterministic=task.deterministic if wanted is None else wanted)
     plain = task.build_model()
     rules = settings.build_rules(trial.algorithm)
-    parent = parent_result(trial, directory)
     if trial.parent is not None and trial.parent.algorithm == trial.algorithm:
         model = to_compressible(load(parent_folder(trial, directory) / ARTEFACT, plain), lmbda=trial.lmbda)
     else:

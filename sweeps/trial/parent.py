@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..results.schema import result_in
+from ...framework.errors import LambdapressError
+from ..results.schema import error_line, result_in
 from .trial import Trial
+
+
+class BlockedError(LambdapressError, RuntimeError):
+    """A trial cannot start: the one that it starts from has no model; the message says why."""
 
 
 def parent_folder(trial: Trial, directory: Path) -> Path:
@@ -21,15 +26,15 @@ def parent_result(trial: Trial, directory: Path) -> Mapping[str, Any] | None:
     """Returns the result of the trial that `trial` starts from; None where it starts from no other.
 
     Raises:
-      ValueError: if that trial has no model.
+      BlockedError: if that trial has no model.
     """
     if trial.parent is None:
         return None
-    folder = parent_folder(trial, directory)
-    result = result_in(folder)
-    if result is None or result["status"] != "ok":
-        raise ValueError(f"{trial} starts from the trial in {str(folder)!r}, which has no model.")
-    return result
+    result = result_in(parent_folder(trial, directory))
+    if result is not None and result["status"] == "ok":
+        return result
+    reason = "has no result" if result is None else f"{result['status']}: {error_line(result['error'])}"
+    raise BlockedError(f"It starts from {trial.parent}, which {reason}")
 
 
 def epochs_in(path: Path) -> int:

@@ -17,6 +17,7 @@ from ..gin.isolation import isolated
 from ..results.provenance import versions
 from ..results.schema import FIELDS, RESULT, SCHEMA
 from .machine_faults import is_of_the_machine
+from .parent import BlockedError
 from .settings import Settings
 from .trial import CHECKPOINT, CLOCK, CONFIG, EPOCHS, EVENTS, LOCK, OPERATIVE, PROGRESS, Report, Trial
 
@@ -38,7 +39,7 @@ def run_trial(
 
     Returns:
       The content of `result.json`. A trial that raised has `status` "failed" and the traceback as `error`;
-      so has one that called `sys.exit`.
+      so has one that called `sys.exit`. One that starts from a trial without a model is "blocked".
 
     Raises:
       DatasetError: if the task's data is missing; nothing is recorded, so the trial can run once it is there.
@@ -74,6 +75,8 @@ def run_trial(
             result["status"] = "ok"
         except DatasetError:
             raise
+        except BlockedError as error:
+            result.update(status="blocked", error=str(error))
         except (Exception, SystemExit) as error:  # a task's `sys.exit` ends its trial, not the sweep
             if is_of_the_machine(error):
                 raise OSError(str(error)) from error

@@ -6,6 +6,7 @@ import csv
 import importlib
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,20 @@ def test_a_saved_model_is_measured(trial, tmp_path):
         time_file(tmp_path / "missing", threads=1, seconds=0.05, form="savedmodel")
 
 
+@pytest.fixture
+def register(tmp_path, monkeypatch) -> Callable[[str, str], None]:
+    """Returns a function that registers the format in a module of this name and code, for one test."""
+    monkeypatch.setattr(formats, "_classes", dict(formats._classes))
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def register(module: str, code: str) -> None:
+        (tmp_path / f"{module}.py").write_text(code)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        importlib.import_module(module)
+
+    return register
+
+
 FRAGILE = """
 import os
 from lambdapress.framework import formats
@@ -136,14 +151,10 @@ class Fragile(formats.get("tflite")):
 
 
 @pytest.mark.parametrize("evaluate", [False, True])
-def test_a_file_whose_process_dies_has_a_row_that_says_so(evaluate, trial, tmp_path, monkeypatch):
+def test_a_file_whose_process_dies_has_a_row_that_says_so(evaluate, trial, register, monkeypatch):
     """The other files are measured as if it were not there."""
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setattr(formats, "_classes", dict(formats._classes))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "fragile_format.py").write_text(FRAGILE)
-    monkeypatch.delitem(sys.modules, "fragile_format", raising=False)
-    importlib.import_module("fragile_format")
+    register("fragile_format", FRAGILE)
     both = [formats.get("fragile")(decode="before"), make_format("tflite", "before")]
     _, fragile, sound = benchmark(trial, both, 0.05, evaluate=evaluate).to_dict("records")
     assert "Evaluating model_before.fragile failed" in fragile["error"]
@@ -166,13 +177,9 @@ class Lying(formats.get("tflite")):
 """
 
 
-def test_a_file_that_computes_something_else_is_not_measured(trial, tmp_path, monkeypatch):
+def test_a_file_that_computes_something_else_is_not_measured(trial, register, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setattr(formats, "_classes", dict(formats._classes))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "lying_format.py").write_text(LYING)
-    monkeypatch.delitem(sys.modules, "lying_format", raising=False)
-    importlib.import_module("lying_format")
+    register("lying_format", LYING)
     both = [formats.get("lying")(decode="during"), make_format("tflite", "during")]
     _, lying, sound = benchmark(trial, both, 0.05, evaluate=False).to_dict("records")
     assert "model_during.lying computes something else than the model: it differs by 5%" in lying["error"]
