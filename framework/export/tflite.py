@@ -21,7 +21,7 @@ from ..messages import first_line
 from ..surgery.clone import layers_of
 from ..surgery.computed_weights import computed_weights_of
 from ..surgery.layer_state import MUTABLE, resources_of
-from ..surgery.private import flex_operations
+from ..surgery.private import flex_operations, without_fused_recurrence
 from .batch_norm import decoding_prediction
 from .formats import ExportFormat, FormatError, Predict, Specs, formats
 from .prediction import ExportError, composite_samples, prediction, to_decode, tracked
@@ -85,6 +85,7 @@ def export_tflite(
     if sparse_kernels and decode != "before":
         raise FormError(f"sparse_kernels are of plain weights: decode is 'before' with them, got {decode!r}.")
     model = to_decode(model, decode, DECODE)
+    without_fused_recurrence(model)
     start()  # the process that tries the file; it starts while the file is made
     contents, problem = [], None
     for tried in _TRIED[ops]:

@@ -31,6 +31,7 @@ __all__ = [
     "load_assets",
     "names_in_group",
     "set_names_in_group",
+    "without_fused_recurrence",
 ]
 
 
@@ -79,6 +80,20 @@ def flex_operations(content: bytes) -> list[str]:
     codes: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).operatorCodes
     customs = [code.customCode.decode() for code in codes if code.customCode]
     return sorted(name.removeprefix("Flex") for name in customs if name.startswith("Flex"))
+
+
+def without_fused_recurrence(model: tf.keras.Model) -> None:
+    """Has the recurrent layers of a model trace a loop over their steps, as if no fused kernel could be used.
+
+    TensorFlow Lite's converter knows Keras's other function of an LSTM, and makes one operation of it. That
+    operation goes on from the state in which the last inference left it, and other loops may begin with it.
+
+    Args:
+      model: is changed.
+    """
+    for layer in model._flatten_layers():
+        if hasattr(layer, "_could_use_gpu_kernel"):
+            layer._could_use_gpu_kernel = False
 
 
 def average_of(optimizer: Any, variable: tf.Variable) -> tf.Variable | None:

@@ -186,6 +186,26 @@ def test_a_recurrent_network_takes_a_fixed_batch_with_builtin_operations(layer, 
     np.testing.assert_allclose(outputs(tmp_path / "m.tflite", inputs), model(inputs), atol=1e-5)
 
 
+@pytest.mark.parametrize("ops", OPS)
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [k.LSTM(6)],
+        [k.LSTM(6, return_sequences=True), k.SimpleRNN(6)],
+        [k.Bidirectional(k.LSTM(6, return_sequences=True)), k.GRU(12)],
+    ],
+    ids=["one", "beside another", "in a wrapper"],
+)
+def test_an_lstm_begins_each_inference_anew(layers, ops, tmp_path):
+    """TensorFlow Lite's own operation for it goes on from the state that the inference before left."""
+    model = compressed([k.Input((5, 4)), *layers])
+    export_tflite(model, tmp_path / "m.tflite", ops=ops, shapes=(3, ...))
+    predict, (name, *_) = open_exported(tmp_path / "m.tflite")
+    for _ in range(3):
+        outputs = predict({name: random(3, 5, 4)})["output"]
+        np.testing.assert_allclose(outputs, model(random(3, 5, 4)), rtol=1e-5, atol=1e-6)
+
+
 def test_a_recurrent_network_is_told_of_fixed_batches(tmp_path):
     with pytest.raises(ExportError, match="needs a fixed batch, such as shapes='1,...'"):
         export_tflite(compressed([k.Input((10, 16)), k.LSTM(24)]), tmp_path / "m.tflite")
