@@ -33,8 +33,8 @@ def load_keras(path: PathLike, allow_code: bool = False) -> tf.keras.Model:
     Paths of its weights have the layers' names as they are in the file, also those such as `conv2d_1`.
 
     >>> tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(3, name="dense_7")]).save("m.keras")
-    >>> compressed = to_compressed(load_keras("m.keras"), [("^dense_7/kernel", algorithms.build("lossless"))])
-    >>> [row.path for row in size_report(compressed).rows]
+    >>> compressible = to_compressible(load_keras("m.keras"), [("^dense_7/kernel", algorithm)])
+    >>> [row.path for row in size_report(compressible).rows]
     ['dense_7/kernel', 'dense_7/bias']
 
     Args:
