@@ -104,6 +104,16 @@ class Chain(Algorithm):
             changed.update({key: value for key, value in new.items() if value.shape == variables[key].shape})
         return changed
 
+    @property
+    def has_steps(self) -> bool:
+        return self._second.has_steps
+
+    def coarser(self, variables: Tensors, factor: float, spec: WeightSpec) -> Tensors:
+        changed = {}
+        for name, (inner, part) in self._settled(variables, spec, self._second.value).items():
+            changed.update(_prefixed(name, self._second.coarser(inner, factor, part)))
+        return changed
+
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         return self._first.project(self._outer(variables, spec), spec)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,9 @@ class Quantized(Elementwise):
 
     def assign(self, variables: Tensors, weight: tf.Tensor, spec: WeightSpec) -> Tensors:
         return {**variables, "latent": to_latent(weight, spec)}
+
+    def coarser(self, variables: Tensors, factor: float, spec: WeightSpec) -> Tensors:
+        return {"log_step": variables["log_step"] + math.log(factor) / self.log_step_multiplier}
 
     def step(self, variables: Tensors) -> tf.Tensor:
         """Returns Δ, float32 [frequencies, 1], of log Δ in the half precision that is stored."""

@@ -7,6 +7,8 @@ and an exponent.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -25,6 +27,13 @@ def code_of(step: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         codes = np.ceil(_PER_OCTAVE * np.log2(np.asarray(step, np.float64)) - 1e-3)
     return np.clip(codes, _LOWEST, _HIGHEST).astype(np.int16)
+
+
+def scaled(code: tf.Tensor, factor: float) -> tf.Tensor:
+    """Returns the codes, int16, of steps that are `factor` times as large, to the nearest that has a code."""
+    moved = tf.cast(code, tf.int32) + round(_PER_OCTAVE * math.log2(factor))
+    moved = tf.cast(tf.clip_by_value(moved, _LOWEST, _HIGHEST), tf.int16)
+    return tf.where(code == OFF, code, moved)
 
 
 def step_of(code: tf.Tensor) -> tf.Tensor:

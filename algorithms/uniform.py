@@ -54,6 +54,9 @@ class Uniform(Elementwise, Sensitive):
             return {"step": tf.fill([self._channels(spec)], tf.constant(steps.OFF, tf.int16))}
         return {"step": self._choose(variables["weight"], spec, lmbda)}
 
+    def coarser(self, variables: Tensors, factor: float, spec: WeightSpec) -> Tensors:
+        return {"step": steps.scaled(variables["step"], factor)}
+
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         weight, code = variables["weight"], variables["step"]
         rounded = self._weight(quantize(self._rows(weight, spec), steps.step_of(code)[:, tf.newaxis]), spec)

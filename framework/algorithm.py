@@ -121,6 +121,28 @@ class Algorithm:
         del variables, progress, spec, lmbda
         return {}
 
+    def coarser(self, variables: Tensors, factor: float, spec: WeightSpec) -> Tensors:
+        """Returns new values of the variables that change where steps become `factor` times as large.
+
+        So that one training gives several sizes: a trained model is encoded anew, with other steps. An
+        algorithm without steps does not override this method.
+
+        Args:
+          variables: those of a finished training.
+          factor: above 0; below 1 for finer steps.
+          spec: of the weight.
+
+        Returns:
+          As `update`.
+        """
+        del variables, factor, spec
+        return {}
+
+    @property
+    def has_steps(self) -> bool:
+        """True if `coarser` changes anything."""
+        return type(self).coarser is not Algorithm.coarser
+
     def project(self, variables: Tensors, spec: WeightSpec) -> tf.Tensor:
         """Returns the weight that the forward pass uses, of shape `spec.shape` and dtype `spec.dtype`.
 

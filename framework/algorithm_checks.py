@@ -22,7 +22,7 @@ class AlgorithmError(LambdapressError, ValueError):
 
 
 def tensors_of(algorithm: Algorithm, method: str, spec: WeightSpec, *arguments: object) -> Tensors:
-    """Calls a method that returns tensors by name: `init`, `update`, `encode` or `restore`.
+    """Calls a method that returns tensors by name: `init`, `update`, `coarser`, `encode` or `restore`.
 
     Raises:
       AlgorithmError: if it returns something else.

@@ -210,7 +210,7 @@ def evaluate_file(
     """
     _exists(path)
     from ..framework import load
-    from .trial.evaluation import as_metrics, evaluations
+    from .measurement.evaluation import as_metrics, evaluations
 
     with data_folder(data_dir), configured_task(task, bindings) as built:
         return as_metrics(built, evaluations(built, load(path, built.build_model())))

@@ -33,6 +33,8 @@ from .table_entries import table_entries, take_tables
 _UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, tf.errors.OpError)
 
 _NAMES, _GIVEN = "names", "given"
+TRAINED = "trained"
+"""Says in a container's metadata that it has the variables of a compressible model; see `trained.py`."""
 
 
 def save(model: tf.keras.Model, path: PathLike) -> int:
@@ -81,6 +83,11 @@ def load(path: PathLike, model: tf.keras.Model, decode: str = "once") -> tf.kera
     kind = stored_kind(decode)
     require_built(model)
     contents = file.read(path)
+    if TRAINED in contents.metadata:
+        raise ContainerError(
+            f"{os.fspath(path)!r} keeps what a training has learned, uncompressed; the compressed model "
+            "is the file beside it."
+        )
     given_names = has_given_names(contents)
     return from_entries(contents.entries, plain_copy(model), kind, os.fspath(path), given_names)
 
@@ -95,10 +102,22 @@ def from_entries(
 ) -> tf.keras.Model:
     """Makes a plain model compressed, with weights from entries that were already read, and returns it.
 
+    Args and errors are those of `put_entries`.
+    """
+    put_entries(stored, model, kind, source, given_names)
+    set_class(model, Compressed)
+    return model
+
+
+def put_entries(
+    stored: Iterable[Entry], model: tf.keras.Model, kind: type[ComputedWeight], source: str, given_names: bool
+) -> None:
+    """Gives a plain model weights that are computed from entries that were already read.
+
     Args:
       stored: one entry for each weight of the model, and for each other state of its layers.
-      model: from `plain_copy`; is changed.
-      kind: of the computed weights, from `stored_kind`.
+      model: from `plain_copy`; is changed, its class is not.
+      kind: of the computed weights: from `stored_kind`, or `Projected` for the variables of a training.
       source: name of the entries' origin, for errors.
       given_names: whether layers have the names in the entries' paths that they had in a file of Keras.
 
@@ -127,17 +146,16 @@ def from_entries(
         raise ContainerError(f"{source!r}: {error}") from error
     for computed, (weight, entry) in zip(computed_weights, compressed, strict=True):
         _check_decodes(computed, weight, entry, source)
-    set_class(model, Compressed)
-    return model
 
 
-def _replacement(weight: Weight, entry: Entry, kind: type[Stored], source: str) -> Replacement:
+def _replacement(weight: Weight, entry: Entry, kind: type[ComputedWeight], source: str) -> Replacement:
     if not weight.places:
         raise _undecodable(entry, source, "no layer of the model holds it as an attribute")
     assert entry.algorithm is not None
     try:
         algorithm = algorithms.get(entry.algorithm)(**entry.config)
-        return Replacement(weight, algorithm, _tensors_of(entry), kind, trainable=False)
+        trainable = kind is Projected and weight.variable.trainable
+        return Replacement(weight, algorithm, _tensors_of(entry), kind, trainable)
     except UnknownNameError:
         raise
     except _UNDECODABLE as error:
@@ -168,8 +186,12 @@ def has_given_names(contents: file.Contents) -> bool:
     return contents.metadata.get(_NAMES) == _GIVEN
 
 
-def entries_of(model: tf.keras.Model) -> list[Entry]:
+def entries_of(model: tf.keras.Model, encoded: bool = True) -> list[Entry]:
     """Returns the entries that `save` stores: computed weights, weights kept in full, layers' other state.
+
+    Args:
+      model: compressible or compressed.
+      encoded: whether a compressible model's variables are encoded; else they are stored as they are.
 
     Raises:
       FormError: for a plain model.
@@ -182,7 +204,7 @@ def entries_of(model: tf.keras.Model) -> list[Entry]:
     entries = []
     for computed in computed_weights:
         spec, algorithm, tensors = computed.spec, computed.algorithm, computed.tensors()
-        if isinstance(computed, Projected):
+        if encoded and isinstance(computed, Projected):
             tensors = tensors_of(algorithm, "encode", spec, tensors, spec)
         stored = {name: _to_storage(tensor) for name, tensor in tensors.items()}
         entries.append(Entry(spec.path, spec.shape, spec.dtype, algorithm.name, config_of(algorithm), stored))

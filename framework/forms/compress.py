@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -183,13 +185,40 @@ def update(model: tf.keras.Model, progress: float, lmbda: float) -> list[tf.Vari
     Returns:
       The variables that have been given new values.
     """
+    return _change(model, lambda w: ("update", (w.tensors(), progress, w.spec, lmbda)))
+
+
+def coarsen(model: tf.keras.Model, factor: float) -> list[tf.Variable]:
+    """Runs `Algorithm.coarser` on each weight of a compressible model.
+
+    Args:
+      model: compressible and trained.
+      factor: of its steps, above 0.
+
+    Returns:
+      The variables that have been given new values.
+
+    Raises:
+      FormError: for another factor, and where no weight has steps.
+    """
+    if not (factor > 0 and math.isfinite(factor)):
+        raise FormError(f"factor multiplies steps; give a number above 0, got {factor!r}.")
+    names = {computed.algorithm.name for computed in computed_weights_of(model)}
+    if not any(computed.algorithm.has_steps for computed in computed_weights_of(model)):
+        raise FormError(f"No weight of {model.name!r} has steps: {', '.join(sorted(names))} has none.")
+    return _change(model, lambda w: ("coarser", (w.tensors(), factor, w.spec)))
+
+
+def _change(
+    model: tf.keras.Model, call: Callable[[Projected], tuple[str, tuple[Any, ...]]]
+) -> list[tf.Variable]:
+    """Assigns what a method of each weight's algorithm returns; `call` gives its name and arguments."""
     assigned = []
     for computed in computed_weights_of(model):
         if isinstance(computed, Projected):
+            method, arguments = call(computed)
             variables = computed.variables()
-            arguments = computed.tensors(), progress, computed.spec, lmbda
-            changed = tensors_of(computed.algorithm, "update", computed.spec, *arguments)
-            for name, value in changed.items():
+            for name, value in tensors_of(computed.algorithm, method, computed.spec, *arguments).items():
                 variables[name].assign(value)
                 assigned.append(variables[name])
     return assigned

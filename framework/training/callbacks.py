@@ -44,23 +44,27 @@ def set_seeds(seed: int, deterministic: bool = False) -> None:
 
 
 class LmbdaWarmup(tf.keras.callbacks.Callback):
-    """Raises λ from 0 to the model's own value, linearly over the first training steps.
+    """Raises λ from 0, or another value, to the model's own, linearly over the first training steps.
 
     It follows the optimizer's step counter, so λ continues where it was if training resumes from a
     checkpoint.
     """
 
-    def __init__(self, steps: int, lmbda: float | None = None):
-        """Sets the length of the warm-up and the final λ.
+    def __init__(self, steps: int, lmbda: float | None = None, start: float = 0.0):
+        """Sets the length of the warm-up, the final λ and the first.
 
         Args:
           steps: how many training steps λ takes to reach its value; 0 changes nothing.
           lmbda: that value; by default the model's own when training begins. A checkpoint that was saved
             during the warm-up holds a smaller λ, so give the value if training may resume from one.
+          start: λ at the first step, where the model was trained with that λ before.
         """
         super().__init__()
         if isinstance(steps, bool) or steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps!r}.")
+        if not start >= 0:
+            raise ValueError(f"start must be at least 0, got {start!r}.")
+        self._start = start
         self.steps = steps
         self._lmbda = lmbda
         self._warm = False
@@ -79,7 +83,11 @@ class LmbdaWarmup(tf.keras.callbacks.Callback):
         # Several steps may have passed since the last call (`steps_per_execution`).
         done = int(optimizer.iterations.numpy())
         self._warm = done >= self.steps
-        self.model.lmbda.assign(self._lmbda if self._warm else self._lmbda * done / self.steps)
+        self.model.lmbda.assign(self._lmbda if self._warm else self._at(done))
+
+    def _at(self, done: int) -> float:
+        assert self._lmbda is not None
+        return self._start + (self._lmbda - self._start) * done / self.steps
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._lmbda is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import deploy, models, results
+from . import deploy, models, points, results
 from .options import data_option, gin_option
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _report(frame: Any, out: Path) -> None:
         )
 
 
-for _command in [*results.COMMANDS, *models.COMMANDS, *deploy.COMMANDS]:
+for _command in [*results.COMMANDS, *points.COMMANDS, *models.COMMANDS, *deploy.COMMANDS]:
     main.add_command(_command)
 
 

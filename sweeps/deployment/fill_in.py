@@ -66,7 +66,7 @@ def fill_in(directory: Path, metric: str | None = None, data_dir: str | os.PathL
         meaning.
       FileNotFoundError, ConfigError, ContainerError: as `trial_model`.
     """
-    from ..trial.evaluation import as_metrics, evaluations, records_of
+    from ..measurement.evaluation import as_metrics, evaluations, records_of
 
     try:
         with filelock.FileLock(directory / LOCK, timeout=0):

@@ -125,10 +125,10 @@ def states(planned: Plan, out: Path) -> Mapping[Trial, str]:
     it starts from has failed.
     """
     found: dict[Trial, str] = {}
-    for trial in planned.trials:  # parents come first
+    for trial in planned.trials:  # parents come first, if they are in the plan
         result = result_in(out / trial.directory_name)
         state = "to run" if result is None else result["status"]
-        parent = "ok" if trial.parent is None else found[trial.parent]
+        parent = "ok" if trial.parent is None else found.get(trial.parent, "ok")
         if result is not None and state == "ok" and (changed(result["code"]) or parent == "stale"):
             state = "stale"
         if state == "blocked" and parent not in ("failed", "blocked"):

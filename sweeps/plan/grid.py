@@ -16,6 +16,7 @@ Axes = Mapping[str, Sequence[Any]]
 STARTS = ("scratch", "baseline", "previous")
 MOST_LMBDA = 2.0**63
 """λ is below this: results hold no larger number."""
+MOST_FACTOR = 1e6
 
 
 @gin.register("sweep", module="lambdapress.sweeps")
@@ -38,10 +39,12 @@ class Sweep:
         one.
       start_epochs: how many epochs trials train that start from another; a number, or one by task. None: as
         many as others.
+      requantise: each trained model of an algorithm with steps is also stored with steps so many times as
+        large, without further training: a row and a file for each factor.
 
     Raises:
-      ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed, and for
-        another `start`.
+      ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed, another
+        `start`, and a factor that is not above 0 or is 1.
     """
 
     tasks: Sequence[str] = ()
@@ -51,6 +54,7 @@ class Sweep:
     grid: Axes | Sequence[Axes] | None = None
     start: str = STARTS[0]
     start_epochs: int | Mapping[str, int] | None = None
+    requantise: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         for name in ("tasks", "algorithms", "seeds"):
@@ -70,6 +74,7 @@ class Sweep:
             if bad:
                 raise ValueError(f"{where} has {bad[0]!r}; λ is a number of at least 0 and below 2**63.")
             _no_repeats(where, lmbdas)
+        check_factors("sweep.requantise", self.requantise)
         if self.start not in STARTS:
             raise ValueError(f"sweep.start is {self.start!r}; give one of {', '.join(STARTS)}.")
         if self.start == "baseline" and BASELINE not in self.algorithms:
@@ -82,6 +87,17 @@ class Sweep:
         bad = [n for n in per_task.values() if n is not None and (not _is_a(numbers.Integral, n) or n < 1)]
         if bad:
             raise ValueError(f"sweep.start_epochs has {bad[0]!r}; give integers of at least 1.")
+
+
+def check_factors(where: str, factors: Sequence[float]) -> None:
+    """Raises ValueError unless `factors` multiply steps: distinct numbers above 0 that are not 1."""
+    bad = [one for one in factors if not _is_a(numbers.Real, one) or not 0 < one <= MOST_FACTOR or one == 1]
+    if bad:
+        raise ValueError(
+            f"{where} has {bad[0]!r}; a factor of the steps is above 0, at most {MOST_FACTOR:g}, and not 1, "
+            "which is the trained model itself."
+        )
+    _no_repeats(where, factors)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..trial.settings import Settings
 from ..trial.trial import Trial
 from .grid import Point, Sweep, parents, points
 from .grid import overrides as settings_of
+from .requantise import requantised
 
 _SWEEP, _TRIAL = "lambdapress.sweeps.sweep", "lambdapress.sweeps.trial"
 
@@ -56,6 +57,7 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
         listed = calling(name, points, spec, library.uses_lmbda(spec))
         starts = parents(spec, listed)
         trials: dict[int, Trial] = {}
+        children: dict[int, list[Trial]] = {}
         checked: set[str] = set()
         taken: set[str] = set()  # keys of the bindings that some trial takes
         for index in _parents_first(starts):
@@ -70,10 +72,14 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
                 checked.add(trial.config)
                 taken |= {binding.key for binding in bindings if was_used(binding)}
             trials[index] = trial
+            children[index] = _requantised(spec, trial)
         _check_taken(spec, file_source, extra, library, taken)
     once: dict[str, Trial] = {}
-    for trial in trials.values():
-        once.setdefault(trial.identity, trial)
+    for index, trial in trials.items():
+        for one in (trial, *children[index]):
+            once.setdefault(one.identity, one)
+    if spec.requantise and not any(children.values()):
+        raise ConfigError("sweep.requantise: no algorithm of this sweep has steps.")
     return Plan(name, tuple(once.values()))
 
 
@@ -99,6 +105,17 @@ def _start(sweep: Sweep, parent: Trial | None) -> dict[str, Any]:
     epochs = sweep.start_epochs
     epochs = epochs.get(parent.task) if isinstance(epochs, Mapping) else epochs
     return {"sweep.start": sweep.start, **({} if epochs is None else {f"{parent.task}.epochs": int(epochs)})}
+
+
+def _requantised(sweep: Sweep, trial: Trial) -> list[Trial]:
+    """Returns the trials that store a trial's model with other steps; gin's config must be the trial's."""
+    if not sweep.requantise:
+        return []
+    rules = gin.get_configurable(Settings)().build_rules(trial.algorithm)
+    algorithms = [rules] if not isinstance(rules, list) else [algorithm for _, algorithm in rules]
+    if not any(algorithm is not None and algorithm.has_steps for algorithm in algorithms):
+        return []
+    return [requantised(trial, factor) for factor in sweep.requantise]
 
 
 def _read(sweep: str | Path | Sweep, extra: Source) -> tuple[str, Sweep, Source]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,17 +19,20 @@ from .frames import OVERRIDE, VALIDATION, uncompressed
 from .schema import ResultError
 
 _VALUES = ("size_bytes", "metric", "chosen")
+_POINT = ("trial.requantise",)
+"""Parameters that make several points from one training: all of them are points of its curve."""
 
 
 def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataFrame:
     """Compares each algorithm's trade-off curve with that of an anchor, task by task.
 
-    A curve goes through the means over seeds of each λ. Its points are those that are Pareto-optimal on the
-    validation split, where all trials have one, and else on the reported split; their reported metrics are
-    compared by Bjøntegaard's deltas (see `curves.py`, which leaves out what is not optimal there). Curves
-    under other settings (a grid's overrides) are compared with the anchor's under the same settings or, where
-    a grid sets only what other algorithms take, with its only curve. The anchor's own curves under settings,
-    such as `sweep.start`, are compared with its curve without, if there is one.
+    A curve goes through the means over seeds of each λ, and of each factor of `sweep.requantise`. Its points
+    are those that are Pareto-optimal on the validation split, where all trials have one, and else on the
+    reported split; their reported metrics are compared by Bjøntegaard's deltas (see `curves.py`, which leaves
+    out what is not optimal there). Curves under other settings (a grid's overrides) are compared with the
+    anchor's under the same settings or, where a grid sets only what other algorithms take, with its only
+    curve. The anchor's own curves under settings, such as `sweep.start`, are compared with its curve without,
+    if there is one.
 
     Args:
       frame: as from `load_results`, or a selection of its rows.
@@ -56,6 +60,7 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
         raise ResultError(
             f"There is no finished trial of {anchor!r} to compare with ({alternatives(anchor, names)})."
         )
+    done = done.assign(overrides=done["overrides"].map(_of_curve), point=done["overrides"].map(_in_curve))
     rows = []
     for (task, algorithm, overrides), curve in done.groupby(["task", "algorithm", "overrides"], sort=True):
         of_task = done[(done["task"] == task) & (done["algorithm"] == anchor)]
@@ -80,16 +85,29 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
     return pd.DataFrame(rows)
 
 
+def _of_curve(overrides: str) -> str:
+    """Returns overrides without those in which the points of one curve differ."""
+    parsed = json.loads(overrides)
+    return json.dumps({name: parsed[name] for name in parsed if name not in _POINT}, sort_keys=True)
+
+
+def _in_curve(overrides: str) -> str:
+    """Returns the overrides in which the points of one curve differ."""
+    parsed = json.loads(overrides)
+    return json.dumps({name: parsed[name] for name in parsed if name in _POINT}, sort_keys=True)
+
+
 def _of_settings(anchors: pd.DataFrame, overrides: str) -> pd.DataFrame:
     same = anchors[anchors["overrides"] == overrides]
     return anchors if same.empty and anchors["overrides"].nunique() == 1 else same
 
 
 def _points(trials: pd.DataFrame, held_out: bool) -> pd.DataFrame:
-    """Returns λ, seeds and `_VALUES`; of the metric on which points are chosen, larger is better."""
+    """Returns points, seeds and `_VALUES`; of the metric on which points are chosen, larger is better."""
     sign = np.where(trials["direction"] == "lower", -1.0, 1.0)
     chosen = sign * trials["validation" if held_out else "metric"]
-    return trials[["lmbda", "seed", "size_bytes", "metric"]].assign(chosen=chosen)
+    point = trials["lmbda"].map(repr) + trials["point"]
+    return trials[["seed", "size_bytes", "metric"]].assign(point=point, chosen=chosen)
 
 
 def _compared(anchor: pd.DataFrame, curve: pd.DataFrame, bd: Callable[..., Delta]) -> dict[str, Any]:
@@ -124,21 +142,21 @@ def _compared(anchor: pd.DataFrame, curve: pd.DataFrame, bd: Callable[..., Delta
 
 
 def _means(curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean size and metric at each λ whose point is chosen."""
-    means = curve.groupby("lmbda")[list(_VALUES)].mean()
+    """Returns the mean size and metric of each point that is chosen."""
+    means = curve.groupby("point")[list(_VALUES)].mean()
     return _chosen(*means.to_numpy(np.float64).T)
 
 
 def _by_seed(curve: pd.DataFrame, seeds: Sequence[int]) -> np.ndarray:
-    """Returns `_VALUES` by λ and seed, float64 `[3, λ, seed]`; NaN where a trial is missing."""
-    tables = (curve.pivot(index="lmbda", columns="seed", values=name) for name in _VALUES)
+    """Returns `_VALUES` by point and seed, float64 `[3, point, seed]`; NaN where a trial is missing."""
+    tables = (curve.pivot(index="point", columns="seed", values=name) for name in _VALUES)
     return np.stack([table.reindex(columns=list(seeds)).to_numpy(np.float64) for table in tables])
 
 
 def _sampled(values: np.ndarray, sample: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the mean size and metric of the chosen points over a sample of seeds.
 
-    A λ without any trial is left out.
+    A point without any trial is left out.
     """
     drawn = values[:, :, list(sample)]
     known = np.isfinite(drawn[0])

@@ -118,8 +118,8 @@ class Clock(tf.keras.callbacks.Callback):
 class Warmup(LmbdaWarmup):
     """Raises λ as `LmbdaWarmup` does, over a fraction of the steps, known once training begins."""
 
-    def __init__(self, fraction: float, lmbda: float):
-        super().__init__(0, lmbda)
+    def __init__(self, fraction: float, lmbda: float, start: float = 0.0):
+        super().__init__(0, lmbda, start)
         self._fraction = fraction
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:

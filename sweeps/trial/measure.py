@@ -16,25 +16,25 @@ from ...framework import (
     save,
     set_seeds,
     size_report,
-    to_compressible,
     to_plain,
     whole_training,
 )
-from ...framework.files import pretrained
 from ...framework.files.size_report import estimated_bytes
+from ...framework.files.trained import save_trained
 from ...framework.forms.untold import warn_of_no_training
 from ...framework.surgery.clone import layers_of
 from ...framework.task import reported_split
 from ..gin import registries
+from ..measurement.evaluation import as_metrics, evaluations, finite_main, records_of
+from ..measurement.model_facts import multiply_adds, nonzeros
 from ..results.provenance import code_of, environment
 from ..results.records import RECORDS, write_records
 from . import callbacks
-from .evaluation import as_metrics, evaluations, finite_main, records_of
 from .history import Epochs, Events
-from .model_facts import multiply_adds, nonzeros
-from .parent import epochs_in, in_all, parent_folder, parent_result
+from .parent import epochs_in, in_all, parent_result
 from .settings import Settings
-from .trial import ARTEFACT, CHECKPOINT, CLOCK, EPOCHS, EVENTS, Report, Trial
+from .start import continues, starting_model
+from .trial import ARTEFACT, CHECKPOINT, CLOCK, EPOCHS, EVENTS, TRAINED, Report, Trial
 
 
 def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -> dict[str, Any]:
@@ -63,27 +63,24 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     set_seeds(trial.seed, deterministic=task.deterministic if wanted is None else wanted)
     plain = task.build_model()
     rules = settings.build_rules(trial.algorithm)
-    if trial.parent is not None and trial.parent.algorithm == trial.algorithm:
-        model = to_compressible(load(parent_folder(trial, directory) / ARTEFACT, plain), lmbda=trial.lmbda)
-    else:
-        if trial.parent is not None:
-            pretrained.initialise(plain, parent_folder(trial, directory))
-        elif settings.init_from is not None:
-            _initialise(plain, settings)
-        model = to_compressible(plain, rules, lmbda=trial.lmbda)
+    model = starting_model(trial, settings, plain, rules, directory)
 
     events = Events(directory / EVENTS, trial)
     train_seconds = 0.0
-    if not settings.train:
-        warn_of_no_training(model, stacklevel=1)
-    else:
+    if settings.train and settings.requantise is None:
         clock = callbacks.Clock(directory / CLOCK)
         watch = [callbacks.Watch(report), events, Epochs(directory / EPOCHS), clock, Updates(trial.lmbda)]
         if settings.lmbda_warmup > 0:
-            watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda))
+            before = trial.parent.lmbda if trial.parent is not None and continues(trial) else 0.0
+            watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda, before))
         with whole_training(model):  # whatever a task does to the weights comes before the last update
             task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
         train_seconds = clock.seconds
+    elif trial.parent is None:
+        warn_of_no_training(model, stacklevel=1)
+    varies = registries.algorithms().get(trial.algorithm).uses_lmbda
+    if settings.keep_trained and varies and settings.requantise is None:
+        save_trained(model, directory / TRAINED)
 
     report({"stage": "evaluate"})
     compressible = finite_main(task, task.evaluate(model, reported_split(task)), "the compressible model")
@@ -151,14 +148,3 @@ def _modules(rules: Any) -> set[str]:
         elif isinstance(item, (list, tuple)):
             waiting += item
     return modules
-
-
-def _initialise(model: tf.keras.Model, settings: Settings) -> None:
-    assert settings.init_from is not None
-    wanted, actual = settings.init_from_sha256, pretrained.content_hash(settings.init_from)
-    if wanted not in (None, actual):
-        raise ValueError(
-            f"trial.init_from: {settings.init_from!r} is not what it was when the trial was planned: its "
-            f"SHA-256 is {actual}, not {wanted}. Plan the sweep anew, or put the old file back."
-        )
-    pretrained.initialise(model, settings.init_from)

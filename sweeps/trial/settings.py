@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +31,10 @@ class Settings:
       deterministic: whether TensorFlow uses reproducible kernels only, so that a trial that is run again
         (on as many threads) gives the same bytes. None: if the task supports it.
       keep_checkpoint: whether the checkpoint that training leaves stays once the trial has its result.
+      keep_trained: whether the trial's folder keeps, beside its file, what the training has learned, in full:
+        four bytes a weight. Trials that start from this one need it; see `sweep.start`, `sweep.requantise`.
+      requantise: makes the steps of the trial that this one starts from so many times as large, in place of
+        a training. `sweep.requantise` and `lambdapress requantise` set it.
       init_from: a file whose values the plain model takes before it is made compressible, so that training
         fine-tunes them: any that `framework/files/pretrained.py` reads, another trial's folder
         included.
@@ -45,6 +50,8 @@ class Settings:
     lmbda_warmup: float = 0.0
     deterministic: bool | None = None
     keep_checkpoint: bool = False
+    keep_trained: bool = True
+    requantise: float | None = None
     init_from: str | None = None
     init_from_sha256: str | None = None
     own_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -52,6 +59,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.lmbda_warmup <= 1:
             raise ValueError(f"trial.lmbda_warmup is {self.lmbda_warmup!r}; give a fraction in [0, 1].")
+        if self.requantise is not None and not 0 < self.requantise < math.inf:
+            raise ValueError(f"trial.requantise is {self.requantise!r}; give a number above 0.")
         for pattern, _ in self.rules:
             try:
                 re.compile(pattern)

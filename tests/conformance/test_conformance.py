@@ -17,6 +17,7 @@ from lambdapress.framework import (
     to_compressible,
     to_plain,
 )
+from lambdapress.framework.files.trained import load_trained, save_trained
 from lambdapress.framework.surgery.computed_weights import computed_weights_of
 from lambdapress.sweeps.deployment.runtime import Served
 
@@ -129,6 +130,23 @@ def test_going_back_loses_nothing(case, tmp_path):
     assert (tmp_path / "again.lpz").read_bytes() == case.path.read_bytes()
 
 
+def test_what_a_training_has_learned_is_kept_exactly(case, tmp_path):
+    save_trained(case.compressible, tmp_path / "trained.lpz")
+    again = load_trained(tmp_path / "trained.lpz", case.plain, float(case.compressible.lmbda))
+    for computed, before in zip(
+        computed_weights_of(again), computed_weights_of(case.compressible), strict=True
+    ):
+        variables, learned = computed.variables(), before.variables()
+        assert variables.keys() == learned.keys() and computed.algorithm == before.algorithm
+        for name, variable in variables.items():
+            assert variable.trainable == learned[name].trainable
+            assert variable.dtype == learned[name].dtype
+            assert variable.numpy().tobytes() == learned[name].numpy().tobytes(), variable.name
+    assert_same(again(case.inputs), case.compressible(case.inputs))
+    assert_same(again.losses, case.compressible.losses)
+    assert save(again, tmp_path / "again.lpz") == case.path.stat().st_size
+
+
 def test_plain_again_is_of_the_original_making(case):
     def making(model):
         described = [(v.name, tuple(v.shape), v.dtype.name, v.trainable, type(v)) for v in model.weights]
@@ -214,6 +232,28 @@ def test_lmbda_means_fewer_bytes_or_nothing(algorithm, spec):
         assert len(set(sizes)) == 1
     elif not instance.has_penalty and spec.role != "bias":
         assert sizes[-1] < sizes[0] / 2
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.path)
+def test_coarser_steps_mean_fewer_bytes(algorithm, spec):
+    instance = algorithms.build(algorithm)
+    variables = dict(instance.init(weight_of(spec), spec, 0.01))
+    variables.update(instance.update(variables, 1.0, spec, 0.01))
+    sizes = []
+    for factor in (1.0, 2.0, 4.0):
+        changed = instance.coarser(variables, factor, spec)
+        assert bool(changed) == instance.has_steps
+        for name, value in changed.items():
+            assert (value.shape, value.dtype) == (variables[name].shape, variables[name].dtype)
+        coarse = {**variables, **changed}
+        encoded, projected = instance.encode(coarse, spec), instance.project(coarse, spec)
+        assert instance.decode(encoded, spec).numpy().tobytes() == projected.numpy().tobytes()
+        if factor == 1:
+            assert projected.numpy().tobytes() == instance.project(variables, spec).numpy().tobytes()
+        sizes.append(sum(tensor_bytes(tensor) for tensor in encoded.values()))
+    assert sizes == sorted(sizes, reverse=True)
+    if instance.has_steps:
+        assert sizes[-1] < 0.9 * sizes[0]
 
 
 def test_a_higher_penalty_means_more_bytes(algorithm):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lambdapress.sweeps.trial.model_facts import multiply_adds, nonzeros
+from lambdapress.sweeps.measurement.model_facts import multiply_adds, nonzeros
 
 k = tf.keras.layers
 

@@ -1,0 +1,23 @@
+"""Plans trials that store a trained model anew with other steps, without training it."""
+
+from __future__ import annotations
+
+from ..gin.bindings import Source, bind, load
+from ..gin.parse import read
+from ..trial.trial import Trial
+
+PARAMETER = "trial.requantise"
+
+
+def requantised(trial: Trial, factor: float) -> Trial:
+    """Returns the trial that stores the model of `trial` with steps `factor` times as large.
+
+    Gin's config becomes that of the new trial.
+
+    Raises:
+      ConfigError: for a trial whose config cannot be read.
+    """
+    binding = bind("", "trial", "requantise", float(factor), f"requantise {factor!r}")
+    config = load(read(trial.config, f"{trial}, line {{line}}") + Source(bindings=(binding,)))
+    overrides = {**trial.overrides, PARAMETER: float(factor)}
+    return Trial(trial.task, trial.algorithm, trial.lmbda, trial.seed, config, overrides, trial)
