@@ -115,7 +115,8 @@ def densenet_121(size: int) -> tf.keras.Model:
 
 
 def nasnet_mobile(size: int) -> tf.keras.Model:
-    return nasnet.NASNet((size, size, 3), 192, 1, 16, skip_reduction=False, default_size=size, **CLASSES)
+    whole = nasnet.NASNet((size, size, 3), 192, 1, 16, skip_reduction=False, default_size=size, **HEADLESS)
+    return _first_layers(whole, 117)
 
 
 def xception(size: int) -> tf.keras.Model:
