@@ -139,7 +139,7 @@ def sweep(
       lambdapress sweep my_sweep.gin --out results/my_sweep --gin 'sweep.seeds = [0]'
       lambdapress sweep mnist_notebook --data-dir ~/tensorflow_datasets --dry-run
     """
-    from ..execution.sweep import run_plan
+    from ..execution.sweep import run_sweep
     from ..plan.plan import plan
 
     planned = plan(sweep, bindings)
@@ -147,11 +147,12 @@ def sweep(
     if dry_run:
         _show_plan(planned, directory)
     else:
-        frame = run_plan(
-            planned,
+        frame = run_sweep(
+            sweep,
             directory,
             executor=executor,
             workers=workers,
+            gin=bindings,
             data_dir=data_dir,
             retry_failed=retry_failed,
             retry_stale=retry_stale,
@@ -215,7 +216,8 @@ def _show_plan(planned: Plan, out: Path) -> None:
         settings = "".join(f"  {key}={value!r}" for key, value in trial.overrides.items())
         click.echo(f"{trial.identity}  {state:7}  {trial}{settings}")
     left = list(trial_states.values()).count("to run")
-    click.echo(f"{len(trial_states)} trials, {left} to run, in {out}")
+    more = f", then {planned.refine} more λ for each curve" if planned.refine else ""
+    click.echo(f"{len(trial_states)} trials, {left} to run, in {out}{more}")
 
 
 def _report(frame: Any, out: Path) -> None:

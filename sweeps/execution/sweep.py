@@ -18,6 +18,7 @@ from ..trial.trial import Trial
 from . import progress
 from .executor import executors, run_jobs
 from .job import Job
+from .refine import run_refined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,15 +65,19 @@ def run_sweep(
       ExecutionError: where a trial cannot be run or recorded through no fault of its own: its data is
         missing, or the disk is full.
     """
-    return run_plan(
-        plan(sweep, gin),
-        out,
-        executor=executor,
-        workers=workers,
-        data_dir=data_dir,
-        retry_failed=retry_failed,
-        retry_stale=retry_stale,
-    )
+
+    def run(planned: Plan, first: bool) -> pd.DataFrame:
+        return run_plan(
+            planned,
+            out,
+            executor=executor,
+            workers=workers,
+            data_dir=data_dir,
+            retry_failed=retry_failed and first,
+            retry_stale=retry_stale and first,
+        )
+
+    return run_refined(lambda more: plan(sweep, gin, more), run)[1]
 
 
 def run_plan(

@@ -13,10 +13,13 @@ import gin
 from ..results.schema import BASELINE
 
 Axes = Mapping[str, Sequence[Any]]
+Curve = tuple[str, str, str]
+"""A task, an algorithm, and a setting of the grid as text: what one trade-off curve has in common."""
 STARTS = ("scratch", "baseline", "previous")
 MOST_LMBDA = 2.0**63
 """λ is below this: results hold no larger number."""
 MOST_FACTOR = 1e6
+MOST_REFINED = 100
 
 
 @gin.register("sweep", module="lambdapress.sweeps")
@@ -41,6 +44,8 @@ class Sweep:
         many as others.
       requantise: each trained model of an algorithm with steps is also stored with steps so many times as
         large, without further training: a row and a file for each factor.
+      refine: how many λ are added to each curve once its own are done, one after the other, where it has the
+        largest gap or bends most (see `next_lmbda.between`).
 
     Raises:
       ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed, another
@@ -55,6 +60,7 @@ class Sweep:
     start: str = STARTS[0]
     start_epochs: int | Mapping[str, int] | None = None
     requantise: Sequence[float] = ()
+    refine: int = 0
 
     def __post_init__(self) -> None:
         for name in ("tasks", "algorithms", "seeds"):
@@ -75,6 +81,10 @@ class Sweep:
                 raise ValueError(f"{where} has {bad[0]!r}; λ is a number of at least 0 and below 2**63.")
             _no_repeats(where, lmbdas)
         check_factors("sweep.requantise", self.requantise)
+        if not _is_a(numbers.Integral, self.refine) or not 0 <= self.refine <= MOST_REFINED:
+            raise ValueError(
+                f"sweep.refine is {self.refine!r}; give how many λ to add, at most {MOST_REFINED}."
+            )
         if self.start not in STARTS:
             raise ValueError(f"sweep.start is {self.start!r}; give one of {', '.join(STARTS)}.")
         if self.start == "baseline" and BASELINE not in self.algorithms:
@@ -102,13 +112,26 @@ def check_factors(where: str, factors: Sequence[float]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One planned trial, before its config is put together."""
+    """One planned trial, before its config is put together.
+
+    Attributes:
+      task, algorithm, lmbda, seed: the trial's.
+      overrides: the grid's setting.
+      added: whether λ is none of the sweep's own. No other trial starts from such a point, so that the trials
+        of the others stay what they are.
+    """
 
     task: str
     algorithm: str
     lmbda: float
     seed: int
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    added: bool = False
+
+    @property
+    def curve(self) -> Curve:
+        """The curve that the point is on, over all seeds."""
+        return self.task, self.algorithm, repr(sorted(self.overrides.items()))
 
 
 def product(axes: Axes) -> list[dict[str, Any]]:
@@ -134,7 +157,9 @@ def overrides(grid: Axes | Sequence[Axes] | None) -> list[dict[str, Any]]:
     return [setting for axes in products for setting in product(axes)] or [{}]
 
 
-def points(sweep: Sweep, uses_lmbda: Mapping[str, bool]) -> list[Point]:
+def points(
+    sweep: Sweep, uses_lmbda: Mapping[str, bool], more: Mapping[Curve, Sequence[float]] | None = None
+) -> list[Point]:
     """Lists the sweep's points, one whole trade-off curve after the other.
 
     All curves of the first seed come before those of the next: a sweep that is cut short has one seed of
@@ -143,17 +168,25 @@ def points(sweep: Sweep, uses_lmbda: Mapping[str, bool]) -> list[Point]:
     Args:
       sweep: the sweep to expand.
       uses_lmbda: for each of its algorithms, whether it uses λ.
+      more: λ that are added to curves.
 
     Raises:
       ValueError: where an algorithm that uses λ was given none.
     """
-    return [
+    own = [
         Point(task, algorithm, lmbda, seed, setting)
         for setting in overrides(sweep.grid)
         for seed in sweep.seeds
         for task in sweep.tasks
         for algorithm in sweep.algorithms
         for lmbda in _lmbdas(sweep, algorithm, uses_lmbda[algorithm])
+    ]
+    curves = dict.fromkeys((point.curve, point.seed) for point in own)
+    like = {(point.curve, point.seed): point for point in own}
+    return own + [
+        dataclasses.replace(like[key], lmbda=lmbda, added=True)
+        for key in curves
+        for lmbda in (more or {}).get(key[0], ())
     ]
 
 
@@ -177,12 +210,13 @@ def parents(sweep: Sweep, listed: Sequence[Point]) -> list[int | None]:
       listed: as `points` lists them.
     """
 
-    def curve(point: Point) -> Any:
-        return point.task, point.algorithm, point.seed, repr(sorted(point.overrides.items()))
+    def curve(point: Point) -> tuple[Curve, int]:
+        return point.curve, point.seed
 
     curves: dict[Any, list[int]] = {}
     for index, point in enumerate(listed):
-        curves.setdefault(curve(point), []).append(index)
+        if not point.added:
+            curves.setdefault(curve(point), []).append(index)
 
     def parent(index: int) -> int | None:
         point = listed[index]

@@ -19,7 +19,7 @@ from ..gin.parse import read_file, read_overrides
 from ..gin.type_checks import check_types
 from ..trial.settings import Settings
 from ..trial.trial import Trial
-from .grid import Point, Sweep, parents, points
+from .grid import Curve, Point, Sweep, parents, points
 from .grid import overrides as settings_of
 from .requantise import requantised
 
@@ -28,13 +28,26 @@ _SWEEP, _TRIAL = "lambdapress.sweeps.sweep", "lambdapress.sweeps.trial"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A sweep that is ready to run: its name, and each of its trials once."""
+    """A sweep that is ready to run.
+
+    Attributes:
+      name: of the sweep.
+      trials: each once; what others start from comes before them.
+      curves: the trained trials of each trade-off curve, over all seeds.
+      refine: how many λ are to be added to each curve; see `Sweep.refine`.
+    """
 
     name: str
     trials: tuple[Trial, ...]
+    curves: Mapping[Curve, tuple[Trial, ...]] = dataclasses.field(default_factory=dict)
+    refine: int = 0
 
 
-def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
+def plan(
+    sweep: str | Path | Sweep,
+    overrides: Sequence[str] = (),
+    more: Mapping[Curve, Sequence[float]] | None = None,
+) -> Plan:
     """Makes the trials of a sweep, and checks each as far as possible without training.
 
     Each trial's config consists of the following, later wins: its task's gin file, its algorithms' gin
@@ -45,6 +58,7 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
     Args:
       sweep: a gin file (see `gin/files.py`), or the sweep itself.
       overrides: gin bindings, such as `"digits.epochs = 3"`.
+      more: λ that are added to curves, by the keys of `Plan.curves`.
 
     Raises:
       ConfigError: for any mistake in the sweep; nothing has been trained.
@@ -54,7 +68,7 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
         name, spec, file_source = _read(sweep, extra)
         # Only after the gin files are read: they may import modules that register more.
         library = _Library.collect(file_source + extra)
-        listed = calling(name, points, spec, library.uses_lmbda(spec))
+        listed = calling(name, points, spec, library.uses_lmbda(spec), more)
         starts = parents(spec, listed)
         trials: dict[int, Trial] = {}
         children: dict[int, list[Trial]] = {}
@@ -80,7 +94,10 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
             once.setdefault(one.identity, one)
     if spec.requantise and not any(children.values()):
         raise ConfigError("sweep.requantise: no algorithm of this sweep has steps.")
-    return Plan(name, tuple(once.values()))
+    curves: dict[Curve, list[Trial]] = {}
+    for index, trial in trials.items():
+        curves.setdefault(listed[index].curve, []).append(trial)
+    return Plan(name, tuple(once.values()), {key: tuple(of) for key, of in curves.items()}, spec.refine)
 
 
 def _parents_first(starts: Sequence[int | None]) -> list[int]:
