@@ -11,6 +11,7 @@ from typing import Any
 import gin
 
 from ..results.schema import BASELINE
+from ..results.traces import Stop
 
 Axes = Mapping[str, Sequence[Any]]
 STARTS = ("scratch", "baseline", "previous")
@@ -38,10 +39,13 @@ class Sweep:
         one.
       start_epochs: how many epochs trials train that start from another; a number, or one by task. None: as
         many as others.
+      stop: `dominated`: a trial stops at the end of an epoch once a finished trial of its task and seed was
+        better in both size and metric at the same share of training. None: every trial runs to its end.
+      stop_settings: `after`, `bytes` and `metric`, as `Stop` describes them.
 
     Raises:
       ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed, and for
-        another `start`.
+        another `start` or `stop`.
     """
 
     tasks: Sequence[str] = ()
@@ -51,6 +55,8 @@ class Sweep:
     grid: Axes | Sequence[Axes] | None = None
     start: str = STARTS[0]
     start_epochs: int | Mapping[str, int] | None = None
+    stop: str | None = None
+    stop_settings: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("tasks", "algorithms", "seeds"):
@@ -82,6 +88,7 @@ class Sweep:
         bad = [n for n in per_task.values() if n is not None and (not _is_a(numbers.Integral, n) or n < 1)]
         if bad:
             raise ValueError(f"sweep.start_epochs has {bad[0]!r}; give integers of at least 1.")
+        Stop.of(self.stop, self.stop_settings)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..gin.files import find, packaged
 from ..gin.isolation import isolated
 from ..gin.parse import read_file, read_overrides
 from ..gin.type_checks import check_types
+from ..results.traces import Stop
 from ..trial.settings import Settings
 from ..trial.trial import Trial
 from .grid import Point, Sweep, parents, points
@@ -27,10 +28,14 @@ _SWEEP, _TRIAL = "lambdapress.sweeps.sweep", "lambdapress.sweeps.trial"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A sweep that is ready to run: its name, and each of its trials once."""
+    """A sweep that is ready to run: its name, each of its trials once, and when a trial stops early.
+
+    `stop` is no part of a trial's identity: a trial that it does not stop is the same without it.
+    """
 
     name: str
     trials: tuple[Trial, ...]
+    stop: Stop | None = None
 
 
 def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
@@ -74,7 +79,7 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
     once: dict[str, Trial] = {}
     for trial in trials.values():
         once.setdefault(trial.identity, trial)
-    return Plan(name, tuple(once.values()))
+    return Plan(name, tuple(once.values()), Stop.of(spec.stop, spec.stop_settings))
 
 
 def _parents_first(starts: Sequence[int | None]) -> list[int]:
