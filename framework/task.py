@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -65,7 +65,8 @@ class Task(abc.ABC):
 
     It holds hyper-parameters (bound by gin) and a cache of its data, nothing else. A trial calls, in this
     order: `build_model`, then (on the compressible clone) `train`, then `evaluate` on the compressible model
-    and again on the model that was read back from the file.
+    and again on the model that was read back from the file. In a sweep that stops what cannot win, `train` is
+    interrupted after each epoch by a call of what `evaluator` returned.
 
     Class attributes:
       name: set by the registry.
@@ -118,10 +119,17 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def evaluate(self, model: tf.keras.Model, split: str = TEST) -> Evaluation:
-        """Evaluates `model` on all examples of a split, one of `splits`; deterministic.
+        """Evaluates `model`, which stays as it is, on all examples of one of `splits`; deterministic.
 
         Examples that validate are never trained on.
         """
+
+    def evaluator(self, model: tf.keras.Model, split: str = TEST) -> Callable[[], Evaluation]:
+        """Returns a function that evaluates `model` as `evaluate` does, again and again while it trains.
+
+        A task that traces a graph for an evaluation overrides this method to trace it once.
+        """
+        return lambda: self.evaluate(model, split)
 
 
 def reported_split(task: Task) -> str:

@@ -27,6 +27,9 @@ _SHUFFLE_SEED = 0
 _AUGMENT_SEED = 1  # likewise, for the seeds that augmentation gets
 _HELD_OUT_SEED = 0  # the held-out examples are part of the task: the same for every trial and seed
 
+# What `KerasTask.evaluator` has prepared, by the id of the model and the split, while it evaluates.
+_prepared: dict[tuple[int, str], tuple[tf.data.Dataset, Callable]] = {}
+
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -264,6 +267,26 @@ class KerasTask(Task):
 
     def predictions(self, model: tf.keras.Model, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the model's outputs and the labels, some examples at a time."""
+        data, predict_batch = _prepared.get((id(model), split)) or self._prepare(model, split)
+        for images, labels in data:
+            yield predict_batch(images).numpy(), labels.numpy()
+
+    def evaluator(self, model: tf.keras.Model, split: str = TEST) -> Callable[[], Evaluation]:
+        """Returns a function that calls `evaluate`; in it, `predictions` prepares the data and graph once."""
+        key = id(model), split
+        prepared = self._prepare(model, split)
+
+        def evaluate() -> Evaluation:
+            _prepared[key] = prepared
+            try:
+                return self.evaluate(model, split)
+            finally:
+                del _prepared[key]
+
+        return evaluate
+
+    def _prepare(self, model: tf.keras.Model, split: str) -> tuple[tf.data.Dataset, Callable]:
+        """Returns a split's batches, and the model as a graph that takes the inputs of one."""
         data = batches(self.examples(split), self.max_value, _EVALUATION_BATCH, shuffle=False)
 
         def predict(images: tf.Tensor) -> tf.Tensor:
@@ -272,9 +295,7 @@ class KerasTask(Task):
         # A concrete function, since TensorFlow warns of retracing where a process evaluates many models.
         compiled: Any = tf.function(predict)
         spec: Any = data.element_spec
-        predict_batch = compiled.get_concrete_function(spec[0])
-        for images, labels in data:
-            yield predict_batch(images).numpy(), labels.numpy()
+        return data, compiled.get_concrete_function(spec[0])
 
     def _learning_rate(self, steps: int) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
         if self.final_learning_rate_factor == 1:

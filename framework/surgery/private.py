@@ -5,17 +5,23 @@ Only modules of this folder import private parts, so that only this folder chang
 
 from __future__ import annotations
 
+import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import tensorflow as tf
 from keras.protobuf import saved_metadata_pb2
+from keras.src import backend
 from keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 from keras.src.saving import saving_lib
 from keras.src.saving.legacy import hdf5_format
 from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 from tensorflow.python.util import tf_decorator
 from tensorflow.python.util.tf_export import get_symbol_from_name
@@ -30,6 +36,7 @@ __all__ = [
     "is_keras_class_or_function",
     "load_assets",
     "names_in_group",
+    "other_randomness",
     "set_names_in_group",
     "without_fused_recurrence",
 ]
@@ -73,6 +80,30 @@ def home_of_symbol(name: str) -> str:
 def disable_op_determinism() -> None:
     """Undoes `tf.config.experimental.enable_op_determinism`; TensorFlow has no public function for it."""
     config.disable_op_determinism()
+
+
+@contextmanager
+def other_randomness() -> Iterator[None]:
+    """Lets a with-block draw random numbers and make random layers; what is drawn after it stays as it was.
+
+    That is Python's and NumPy's numbers, and the seeds that TensorFlow's operations and Keras's layers get.
+    """
+    eager: Any = context.context()
+    keras: Any = getattr(backend._SEED_GENERATOR, "generator", None)
+    python, arrays = random.getstate(), np.random.get_state()
+    operations = getattr(eager, "_rng", None)  # None until there is a global seed
+    layers = keras.getstate() if keras else None
+    if operations is not None:  # other numbers, since operations of equal seeds share a state
+        eager._rng = random.Random(repr(operations.getstate()))
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)
+        if operations is not None:
+            eager._rng = operations
+        if keras:
+            keras.setstate(layers)
 
 
 def flex_operations(content: bytes) -> list[str]:

@@ -234,9 +234,12 @@ def _report(frame: Any, out: Path) -> None:
     if (frame["status"] == "ok").any():
         written += plot(frame, out)
     click.echo(f"Wrote {', '.join(map(str, written))}")
-    failed, blocked = (int((frame["status"] == status).sum()) for status in ("failed", "blocked"))
+    counts = frame["status"].value_counts()
+    failed, blocked, stopped = (int(counts.get(status, 0)) for status in ("failed", "blocked", "stopped"))
+    if stopped:
+        click.echo(f"{stopped} of {len(frame)} trials stopped; without sweep.stop they run to their end.")
     if failed:
-        wait = f", and {blocked} that start from them are blocked" if blocked else ""
+        wait = f", and {blocked} that start from others are blocked" if blocked else ""
         raise click.ClickException(
             f"{failed} of {len(frame)} trials failed{wait}; --retry-failed runs them again."
         )

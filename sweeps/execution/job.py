@@ -17,6 +17,7 @@ import filelock
 
 from ...framework.errors import LambdapressError
 from ..results.schema import RESULT, result_in
+from ..results.traces import Stop
 from ..trial.run import blank_result, run_trial, write_result
 from ..trial.trial import LOCK, Trial
 from .progress import Writer
@@ -43,12 +44,14 @@ class Job:
       directory: the trial's folder.
       attempts: which attempt this is, from 1.
       stale: text of a result that is to be replaced; any other result that is there by then stays.
+      stop: when the trial stops early; None: it does not.
     """
 
     trial: Trial
     directory: Path
     attempts: int = 1
     stale: str | None = None
+    stop: Stop | None = None
 
 
 def attempt(job: Job) -> Result | None:
@@ -64,7 +67,7 @@ def attempt(job: Job) -> Result | None:
     def run() -> Result:
         writer = Writer(job.directory)
         try:
-            return run_trial(job.trial, job.directory, writer, job.attempts)
+            return run_trial(job.trial, job.directory, writer, job.attempts, job.stop)
         finally:
             writer.close()
 

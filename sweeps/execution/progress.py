@@ -166,7 +166,7 @@ class Bars(Watcher):
         with self._lock:
             super().finished(trial, directory, result)
             self._drop([directory])
-        style = "" if result["status"] == "ok" else "red"
+        style = {"ok": "", "stopped": "yellow"}.get(result["status"], "red")
         self._bars.console.print(Text(outcome(trial, result), style=style))
         self._bars.update(self._sweep, advance=1, state=self._count())
 

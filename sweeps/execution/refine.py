@@ -45,7 +45,10 @@ def run_refined(
 
 
 def next_of(plan: Plan, curve: Curve, frame: pd.DataFrame) -> float | None:
-    """Returns the λ to add to a curve; None where no two of its λ have finished trials that differ.
+    """Returns the λ to add to a curve; None where there is none.
+
+    It lies between two λ with finished trials; where its own trials have failed or were stopped, no other is
+    tried in its place.
 
     Sizes and metrics are means over seeds, the metric on validation if all have one. A metric worse than what
     a useful model has counts as that, so that no λ goes where nobody wants a model.
@@ -63,4 +66,6 @@ def next_of(plan: Plan, curve: Curve, frame: pd.DataFrame) -> float | None:
     if limit == limit:  # known
         worst = limit + USEFUL * (best - limit)
         metrics = metrics.clip(max=worst) if lower else metrics.clip(min=worst)
-    return between(list(means.index), list(means["size_bytes"]), list(metrics))
+    lmbda = between(list(means.index), list(means["size_bytes"]), list(metrics))
+    tried = {trial.lmbda for trial in plan.curves[curve]}  # also in vain
+    return None if lmbda in tried else lmbda

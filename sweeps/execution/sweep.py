@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 EXECUTOR = "processes"
 """Name of the default executor."""
+WITHOUT_MODEL = ("failed", "blocked", "stopped")
+"""States of trials that have a result and no model."""
 
 
 def run_sweep(
@@ -124,10 +126,10 @@ def _chosen(executor: str | None, workers: int | None) -> tuple[str, int | None]
 
 
 def states(planned: Plan, out: Path) -> Mapping[Trial, str]:
-    """Returns the state of each trial: `ok`, `stale` (ok, by older code), `failed`, `blocked` or `to run`.
+    """Returns the state of each trial: `ok`, `stale` (ok, by older code), `to run`, or `WITHOUT_MODEL`.
 
     A trial that started from one of older code is of older code itself. A trial is blocked while the one that
-    it starts from has failed.
+    it starts from has no model. One that was stopped is to run in a sweep that stops nothing.
     """
     found: dict[Trial, str] = {}
     for trial in planned.trials:  # parents come first, if they are in the plan
@@ -136,7 +138,7 @@ def states(planned: Plan, out: Path) -> Mapping[Trial, str]:
         parent = "ok" if trial.parent is None else found.get(trial.parent, "ok")
         if result is not None and state == "ok" and (changed(result["code"]) or parent == "stale"):
             state = "stale"
-        if state == "blocked" and parent not in ("failed", "blocked"):
+        if state == "blocked" and parent not in WITHOUT_MODEL or state == "stopped" and planned.stop is None:
             state = "to run"
         found[trial] = state
     return found
@@ -150,7 +152,7 @@ def _jobs(planned: Plan, out: Path, retry_failed: bool, retry_stale: bool) -> li
         if state in again or trial.parent in jobs:
             path = out / trial.directory_name / RESULT
             stale = path.read_text(encoding="utf-8") if path.exists() else None
-            jobs[trial] = Job(trial, path.parent, stale=stale)
+            jobs[trial] = Job(trial, path.parent, stale=stale, stop=planned.stop)
     return list(jobs.values())
 
 

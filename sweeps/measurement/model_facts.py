@@ -1,4 +1,4 @@
-"""Counts what a model has and does: weights that are not 0, multiply-adds."""
+"""Counts what a model has and does: weights that are not 0, multiply-adds, bytes while it trains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ...framework import Algorithm, size_report
 from ...framework.export.prediction import input_specs
+from ...framework.files.size_report import estimated_bytes
+from ...framework.surgery.computed_weights import Projected, computed_weights_of
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _LOOPS = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "TensorListReserve", "CudnnRNNV3")
@@ -17,6 +20,27 @@ _LOOPS = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "TensorListRes
 def nonzeros(model: tf.keras.Model) -> int:
     """Counts the elements of a plain model's weights that are not 0."""
     return sum(int(np.count_nonzero(variable.numpy())) for variable in model.weights)
+
+
+def decided_at_the_end(model: tf.keras.Model) -> list[str]:
+    """Names the algorithms of a compressible model whose `update` decides sizes, some not before the end.
+
+    Of a model in training without any, the bytes that it would take at the moment say what it will take.
+    """
+    algorithms = [w.algorithm for w in computed_weights_of(model) if isinstance(w, Projected)]
+    return sorted({a.name for a in algorithms if type(a).update is not Algorithm.update})
+
+
+def bytes_so_far(model: tf.keras.Model) -> float:
+    """Returns the bytes that a compressible model's weights would take if it were stored now.
+
+    They are estimated by the rate where that is in bits, and else encoded. A file's header is left out.
+    """
+    estimated = estimated_bytes(model)
+    if estimated is not None:
+        return estimated
+    sizes = size_report(model)
+    return sizes.size_bytes - sizes.overhead_bytes
 
 
 def multiply_adds(model: tf.keras.Model) -> int | None:

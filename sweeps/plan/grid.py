@@ -11,6 +11,7 @@ from typing import Any
 import gin
 
 from ..results.schema import BASELINE
+from ..results.traces import Stop
 
 Axes = Mapping[str, Sequence[Any]]
 Curve = tuple[str, str, str]
@@ -46,10 +47,13 @@ class Sweep:
         large, without further training: a row and a file for each factor.
       refine: how many λ are added to each curve once its own are done, one after the other, where it has the
         largest gap or bends most (see `next_lmbda.between`).
+      stop: `dominated`: a trial stops at the end of an epoch once a finished trial of its task and seed was
+        better in both size and metric at the same share of training. None: every trial runs to its end.
+      stop_settings: `after`, `bytes` and `metric`, as `Stop` describes them.
 
     Raises:
       ValueError: for an empty or repeated entry, a λ that is negative or too large, a negative seed, another
-        `start`, and a factor that is not above 0 or is 1.
+        `start` or `stop`, and a factor that is not above 0 or is 1.
     """
 
     tasks: Sequence[str] = ()
@@ -61,6 +65,8 @@ class Sweep:
     start_epochs: int | Mapping[str, int] | None = None
     requantise: Sequence[float] = ()
     refine: int = 0
+    stop: str | None = None
+    stop_settings: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("tasks", "algorithms", "seeds"):
@@ -97,6 +103,7 @@ class Sweep:
         bad = [n for n in per_task.values() if n is not None and (not _is_a(numbers.Integral, n) or n < 1)]
         if bad:
             raise ValueError(f"sweep.start_epochs has {bad[0]!r}; give integers of at least 1.")
+        Stop.of(self.stop, self.stop_settings)
 
 
 def check_factors(where: str, factors: Sequence[float]) -> None:

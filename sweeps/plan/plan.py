@@ -17,6 +17,7 @@ from ..gin.files import find, packaged
 from ..gin.isolation import isolated
 from ..gin.parse import read_file, read_overrides
 from ..gin.type_checks import check_types
+from ..results.traces import Stop
 from ..trial.settings import Settings
 from ..trial.trial import Trial
 from .grid import Curve, Point, Sweep, parents, points
@@ -35,12 +36,14 @@ class Plan:
       trials: each once; what others start from comes before them.
       curves: the trained trials of each trade-off curve, over all seeds.
       refine: how many λ are to be added to each curve; see `Sweep.refine`.
+      stop: when a trial stops early; no part of its identity, since one that is not stopped is the same.
     """
 
     name: str
     trials: tuple[Trial, ...]
     curves: Mapping[Curve, tuple[Trial, ...]] = dataclasses.field(default_factory=dict)
     refine: int = 0
+    stop: Stop | None = None
 
 
 def plan(
@@ -97,7 +100,8 @@ def plan(
     curves: dict[Curve, list[Trial]] = {}
     for index, trial in trials.items():
         curves.setdefault(listed[index].curve, []).append(trial)
-    return Plan(name, tuple(once.values()), {key: tuple(of) for key, of in curves.items()}, spec.refine)
+    stop = Stop.of(spec.stop, spec.stop_settings)
+    return Plan(name, tuple(once.values()), {key: tuple(of) for key, of in curves.items()}, spec.refine, stop)
 
 
 def _parents_first(starts: Sequence[int | None]) -> list[int]:

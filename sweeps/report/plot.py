@@ -157,11 +157,10 @@ def _panel(
     finished = summary[summary["n"] > 0]
     curves, baseline = finished[~uncompressed(finished)], finished[uncompressed(finished)]
     trials = frame[(frame["status"] == "ok") & ~uncompressed(frame)]
-    failed = int(summary["n_failed"].sum())
     axes.set_title(_literal(str(summary["task"].iloc[0])), loc="left", fontsize=11, fontweight="bold")
-    if failed:
-        noun = "trial" if failed == 1 else "trials"
-        axes.set_title(f"{failed} {noun} failed", loc="right", fontsize=8.5, color=_GREY)
+    lost = {how: int(summary[f"n_{how}"].sum()) for how in ("failed", "stopped")}
+    said = [f"{count} {'trial' if count == 1 else 'trials'} {how}" for how, count in lost.items() if count]
+    axes.set_title(", ".join(said), loc="right", fontsize=8.5, color=_GREY)
     if finished.empty:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no trial has finished", ha="center", transform=axes.transAxes, color=_GREY)

@@ -33,8 +33,8 @@ def render(
     """Renders the size-metric table of `summary`, with Pareto-optimal rows marked.
 
     "terminal" and "markdown" have one table for each task, and below them the hypervolume of each
-    algorithm and each failed trial with its error. "±" is half a 95% interval; it is missing where
-    a row has a single seed. "csv" has the columns of `results.summarise`, in full precision.
+    algorithm and each stopped or failed trial with its reason. "±" is half a 95% interval; it is missing
+    where a row has a single seed. "csv" has the columns of `results.summarise`, in full precision.
 
     Args:
       summary: as from `results.summarise`, or as from `published.beside`, which adds rows to it.
@@ -98,8 +98,9 @@ def _table(rows: pd.DataFrame) -> _Table:
     names = len(columns)
     columns["λ"] = [units.lmbda(value) for value in rows["lmbda"]]
     columns["n"] = ["" if source else str(n) for n, source in zip(rows["n"], sources, strict=True)]
-    if rows["n_failed"].any():
-        columns["failed"] = [str(n) if n else "" for n in rows["n_failed"]]
+    for name in ("failed", "stopped"):
+        if rows[f"n_{name}"].any():
+            columns[name] = [str(n) if n else "" for n in rows[f"n_{name}"]]
     columns[f"size ({unit})"] = _with_intervals(rows, "size_bytes", per_unit, places)
     columns["ratio"] = _with_intervals(rows, "ratio", suffix="×")
     columns[scale.header(metric)] = _with_intervals(rows, "metric", scale.factor, scale.places, ranges=True)
@@ -169,6 +170,8 @@ def _remarks(rows: pd.DataFrame, scale: units.Scale) -> list[str]:
         ]
     if "grade" in rows and (rows["grade"] != "").any():
         remarks += [f"grade: {', '.join(f'{grade} {meaning}' for grade, meaning in GRADES.items())}"]
+    if ours["n_stopped"].any():
+        remarks.append("stopped trials are in no mean: rows that have some show the seeds that did better")
     if ours["stale"].any():
         total = int(ours["stale"].sum())
         remarks.append(
@@ -244,8 +247,13 @@ def _notes(summary: pd.DataFrame) -> list[str]:
     return [_MARKS, *_SURE] if summary["p_dominated"].notna().any() else [_MARKS]
 
 
-def _failures(summary: pd.DataFrame) -> list[str]:
-    return [line for lines in summary["failures"] for line in lines.splitlines()]
+def _reasons(summary: pd.DataFrame) -> dict[str, list[str]]:
+    """Returns a line for each trial that has no model, by headings; without those that have no line."""
+    headings = {"Failed trials": "failures", "Stopped trials": "stops"}
+    found = {
+        h: [line for lines in summary[name] for line in lines.splitlines()] for h, name in headings.items()
+    }
+    return {f"{heading}: {len(lines)}": lines for heading, lines in found.items() if lines}
 
 
 def _drawn(table: _Table) -> rich.table.Table:
@@ -293,11 +301,10 @@ def _terminal(tables: list[_Table], summary: pd.DataFrame, width: int, ansi: boo
         say("\n" + ",\n".join(_HYPERVOLUME) + ":")
     for task, text in areas.items():
         say(f"  {task}: {text}")
-    failures = _failures(summary)
-    if failures:
-        say(f"\nFailed trials: {len(failures)}")
-    for line in failures:
-        say(f"  {line}")
+    for heading, lines in _reasons(summary).items():
+        say(f"\n{heading}")
+        for line in lines:
+            say(f"  {line}")
     return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
@@ -319,13 +326,11 @@ def _escape(cells: Sequence[str]) -> list[str]:
 
 
 def _markdown_notes(summary: pd.DataFrame) -> str:
-    areas, failures = _hypervolumes(summary), _failures(summary)
+    areas = _hypervolumes(summary)
     blocks = [" ".join(_notes(summary))]
     if areas:
         lines = _escape([f"{task}: {text}" for task, text in areas.items()])
         blocks.append("\n".join([f"{', '.join(_HYPERVOLUME)}:\n", *(f"- {line}" for line in lines)]))
-    if failures:
-        blocks.append(
-            "\n".join([f"Failed trials: {len(failures)}\n", *(f"- {x}" for x in _escape(failures))])
-        )
+    for heading, lines in _reasons(summary).items():
+        blocks.append("\n".join([f"{heading}\n", *(f"- {line}" for line in _escape(lines))]))
     return "\n\n".join(blocks)

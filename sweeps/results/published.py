@@ -104,12 +104,14 @@ def beside(summary: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
             "split": "",
             "n": 0,
             "n_failed": 0,
+            "n_stopped": 0,
             "stale": 0,
             "codes": 0,
             "machines": "",
             "baseline_metric": figures["baseline_metric"],
             "metric_drop": sign * (figures["baseline_metric"] - figures["metric"]),
             "pareto": False,
+            "stops": "",
             "failures": "",
         }
     )
@@ -121,7 +123,7 @@ def beside(summary: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     both: Any = pd.concat([ours, rows.reindex(columns=[*summary.columns, *added])])
     order = np.argsort(both["task"].map(first_seen), kind="stable")
     both = both.iloc[order].reset_index(drop=True)
-    counts = ("n", "n_failed", "pareto", "stale", "codes")
+    counts = ("n", "n_failed", "n_stopped", "pareto", "stale", "codes")
     return both.astype({name: summary[name].dtype for name in counts})
 
 

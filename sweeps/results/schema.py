@@ -20,6 +20,7 @@ RESULT = "result.json"
 SCHEMA = 2
 BASELINE = "none"
 """Name of the algorithm that stores floats: the reference row of every table."""
+STATUSES = ("ok", "failed", "blocked", "stopped")
 MAX_FILE_BYTES = 4_000_000
 
 Check = tuple[Callable[[Any], bool], str]
@@ -101,7 +102,7 @@ _ALWAYS: dict[str, Check] = {
     "algorithm": (is_name, "a name"),
     "lmbda": _NUMBER,
     "seed": (_is_count, "an integer of at least 0"),
-    "status": (lambda value: value in ("ok", "failed", "blocked"), "'ok', 'failed' or 'blocked'"),
+    "status": (lambda value: value in STATUSES, f"one of {', '.join(map(repr, STATUSES))}"),
     "overrides": (_is_overrides, "an object of gin parameters"),
     "versions": _STRINGS,
     "environment": (lambda value: _is_map(value, lambda v: is_name(v) or _is_count(v)), "an object"),

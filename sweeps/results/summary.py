@@ -46,7 +46,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
 
       - `task`, `algorithm`, `overrides`, `gin:…`, `lmbda`: the group; `metric_name`, `direction`, `unit`,
         `split`: of the metric that counts.
-      - `n`, `n_failed`: numbers of trials that succeeded and that failed. A group with n = 0 stays.
+      - `n`, `n_failed`, `n_stopped`: numbers of trials that succeeded, that failed or were blocked, and that
+        `sweep.stop` ended. A group with n = 0 stays.
       - `size_bytes`, `ratio`, `metric`, `validation`, `train_seconds` (seconds): means over the n trials,
         with `…_ci` half the 95% interval of Student's t (NaN for n < 3), and `…_low` and `…_high` the range.
       - `MEANS`: means over the n trials.
@@ -70,7 +71,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         are NaN where there is no baseline, or it is not known what a constant answer would have.
       - `stale`: number of trials by older code of the package; `codes`, `machines`: numbers of different
         codes and machines (host, processor, GPU, threads) among the trials.
-      - `failures`: a line `directory: error` for each failed trial.
+      - `stops`, `failures`: a line `directory: error` for each trial that was stopped, or failed.
 
     Raises:
       ResultError: if one seed occurs twice in a group. Those trials differ in something that is
@@ -91,8 +92,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     order = pd.concat([summary[_GROUP], first], axis=1)
     order = order.sort_values(["task", "first", "algorithm", "overrides", "lmbda"], kind="stable")
     summary = summary.drop(columns=["trials", "chosen"])
-    last = summary.pop("failures")
-    return summary.assign(failures=last).loc[order.index].reset_index(drop=True)
+    last = {name: summary.pop(name) for name in ("stops", "failures")}
+    return summary.assign(**last).loc[order.index].reset_index(drop=True)
 
 
 def _name_metrics(summary: pd.DataFrame) -> None:
@@ -187,13 +188,14 @@ def _points(trials: pd.DataFrame, name: str) -> dict[int, tuple[float, float]]:
 
 def _group_row(group: pd.DataFrame, baselines: list) -> dict[str, Any]:
     done = group[group["status"] == "ok"]
-    failed = group[group["status"] != "ok"]
+    stopped = group[group["status"] == "stopped"]
+    failed = group[~group["status"].isin(["ok", "stopped"])]
     row = {name: group[name].iloc[0] for name in _GROUP}
     row.update({name: group[name].iloc[0] for name in group.columns if name.startswith(OVERRIDE)})
     named = done if len(done) else group
     row.update({name: named[name].iloc[0] for name in ("direction", "unit", "split")})
     row["metric_name"] = named["metric_name"].iloc[0] or "metric"
-    row["n"], row["n_failed"] = len(done), len(failed)
+    row["n"], row["n_failed"], row["n_stopped"] = len(done), len(failed), len(stopped)
     for name in AVERAGED:
         row[name] = done[name].mean()
         row[f"{name}_ci"] = half_width(done[name])
@@ -206,11 +208,13 @@ def _group_row(group: pd.DataFrame, baselines: list) -> dict[str, Any]:
     machine = [name for name in (f"{ENVIRONMENT}{part}" for part in _MACHINE) if name in done]
     known = done[machine].drop_duplicates().dropna().itertuples(index=False)
     row["machines"] = "; ".join(sorted(", ".join(map(str, one)) for one in known))
-    row["failures"] = "\n".join(
-        f"{trial}: {error_line(error)}"
-        for trial, error in zip(failed["directory"], failed["error"], strict=True)
-    )
+    row["stops"], row["failures"] = _reasons(stopped), _reasons(failed)
     return row
+
+
+def _reasons(trials: pd.DataFrame) -> str:
+    lines = zip(trials["directory"], trials["error"], strict=True)
+    return "\n".join(f"{trial}: {error_line(error)}" for trial, error in lines)
 
 
 def _drop(done: pd.DataFrame, baseline: dict[int, float], sign: int) -> dict[str, float]:

@@ -1,11 +1,11 @@
-"""Watches a trial while Keras trains it: progress, divergence, time, λ's warm-up."""
+"""Watches a trial while Keras trains it: progress, divergence, time, λ's warm-up, what it is worth."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,14 @@ import tensorflow as tf
 
 from ...framework import LmbdaWarmup
 from ...framework.atomic import write_json
+from ...framework.errors import LambdapressError
+from ...framework.surgery.private import other_randomness
+from ...framework.task import VALIDATION, Evaluation, Task, main_value, reported_split
 from ...framework.training.checkpoint import CheckpointError
-from .trial import Report
+from ..measurement.model_facts import bytes_so_far
+from ..results.schema import ResultError
+from ..results.traces import Finished, Stop, Trace, beaten_at, read_trace
+from .trial import Report, Trial
 
 REPORT_SECONDS = 0.25
 
@@ -125,3 +131,84 @@ class Warmup(LmbdaWarmup):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self.steps = round(self._fraction * self.params["epochs"] * self.params["steps"])
         super().on_train_begin(logs)
+
+
+class StoppedError(LambdapressError, RuntimeError):
+    """A finished trial was better at the same share of training; the message says which.
+
+    Attributes:
+      spent: the fields of a result that say what the training has taken.
+    """
+
+    spent: Mapping[str, Any] = {}
+
+
+class Dominated(tf.keras.callbacks.Callback):
+    """Writes what a trial has after each epoch, and stops it once a finished one beside it has beaten it.
+
+    The metric is the main one, on the validation split, or the only split of a task that holds nothing out.
+    Trials are compared that have the task, the seed and the metric in common, and began from as much: from
+    random weights, from a file, or after as many trials.
+
+    What it measures changes nothing in the training. After the last epoch it does nothing: all is paid for.
+    """
+
+    _supports_tf_logs = True
+
+    def __init__(self, task: Task, trial: Trial, init_from: str | None, directory: Path, stop: Stop):
+        """Reads the points of earlier attempts.
+
+        Raises:
+          CheckpointError: for a file that is damaged.
+        """
+        super().__init__()
+        self._task, self._directory, self._stop = task, directory, stop
+        self._split = VALIDATION if VALIDATION in task.splits else reported_split(task)
+        self._of = {
+            "task": trial.task,
+            "seed": trial.seed,
+            "metric": task.metrics[0].name,
+            "split": self._split,
+            "trials_before": _trials_before(trial),
+            "from_file": init_from is not None,
+        }
+        self._finished = Finished(directory)
+        self._evaluate: Callable[[], Evaluation] | None = None
+        try:
+            before = read_trace(directory)
+        except ResultError as error:
+            raise CheckpointError(str(error)) from error
+        self._points = {} if before is None else dict(before.points)
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._points = {done: point for done, point in self._points.items() if done <= epoch}
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        done, epochs = epoch + 1, self.params["epochs"]
+        if done >= epochs:
+            return
+        with other_randomness():
+            if self._evaluate is None:
+                self._evaluate = self._task.evaluator(self.model, self._split)
+            evaluation = self._evaluate()
+            size = bytes_so_far(self.model)
+        metric = self._task.metrics[0]
+        value, constant = main_value(self._task, evaluation), evaluation.constant.get(metric.name)
+        if not (math.isfinite(size) and math.isfinite(value)):
+            return  # nothing to compare; a loss that is not finite ends the trial elsewhere
+        self._points[done] = (float(size), float(value))
+        known = None if constant is None or not math.isfinite(constant) else float(constant)
+        own = Trace(self._of, metric.direction == "lower", known, epochs, self._points)
+        own.write(self._directory)
+        for name, other in self._finished:
+            at = beaten_at(own, done, other, self._stop)
+            if at is not None:
+                raise StoppedError(
+                    f"After {done} of {epochs} epochs it had {size:,.0f} bytes and {metric.name} {value:.4f} "
+                    f"on {self._split}; {name} had {other.points[at][0]:,.0f} and {other.points[at][1]:.4f} "
+                    f"after {at} of {other.epochs}."
+                )
+
+
+def _trials_before(trial: Trial) -> int:
+    return 0 if trial.parent is None else 1 + _trials_before(trial.parent)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,11 @@ from ...framework.surgery.clone import layers_of
 from ...framework.task import reported_split
 from ..gin import registries
 from ..measurement.evaluation import as_metrics, evaluations, finite_main, records_of
-from ..measurement.model_facts import multiply_adds, nonzeros
+from ..measurement.model_facts import decided_at_the_end, multiply_adds, nonzeros
 from ..results.provenance import code_of, environment
 from ..results.records import RECORDS, write_records
+from ..results.schema import BASELINE
+from ..results.traces import Stop
 from . import callbacks
 from .history import Epochs, Events
 from .parent import epochs_in, in_all, parent_result
@@ -36,8 +40,12 @@ from .settings import Settings
 from .start import continues, starting_model
 from .trial import ARTEFACT, CHECKPOINT, CLOCK, EPOCHS, EVENTS, TRAINED, Report, Trial
 
+_log = logging.getLogger(__name__)
 
-def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -> dict[str, Any]:
+
+def measure(
+    trial: Trial, settings: Settings, directory: Path, report: Report, stop: Stop | None = None
+) -> dict[str, Any]:
     """Builds, trains, compresses, writes, reads back and evaluates a trial's model.
 
     Args:
@@ -45,6 +53,7 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
       settings: the trial's, as in that config; they say whether the model is trained.
       directory: where the artefact and the events go, and where training looks for a checkpoint.
       report: as in `run_trial`.
+      stop: as in `run_trial`.
 
     Returns:
       The measured fields of the result.
@@ -53,6 +62,7 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
       BlockedError: if the trial starts from one that has no model.
       CheckpointError: if a checkpoint in `directory` cannot be used.
       FloatingPointError: if training diverged.
+      StoppedError: if `stop` ended it.
     """
     parent = parent_result(trial, directory)
     tf.keras.backend.clear_session()  # a worker runs many trials: none may see an earlier one
@@ -73,8 +83,20 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
         if settings.lmbda_warmup > 0:
             before = trial.parent.lmbda if trial.parent is not None and continues(trial) else 0.0
             watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda, before))
+        if stop is not None and trial.algorithm != BASELINE:  # from which all others' drops are measured
+            late = decided_at_the_end(model)
+            if late:
+                _log.warning(
+                    "%s is not stopped: %s has no size before training ends.", trial, ", ".join(late)
+                )
+            else:
+                watch.append(callbacks.Dominated(task, trial, settings.init_from, directory, stop))
         with whole_training(model):  # whatever a task does to the weights comes before the last update
-            task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
+            try:
+                task.train(model, callbacks=watch, checkpoint_dir=directory / CHECKPOINT)
+            except callbacks.StoppedError as error:
+                error.spent = _spent(parent, clock.seconds, directory)
+                raise
         train_seconds = clock.seconds
     elif trial.parent is None:
         warn_of_no_training(model, stacklevel=1)
@@ -106,8 +128,7 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
         "estimated_bytes": estimated_bytes(model),
         "nonzeros": nonzeros(to_plain(restored)),
         "multiply_adds": multiply_adds(plain),
-        "train_seconds": train_seconds,
-        **in_all(parent, train_seconds, epochs_in(directory / EPOCHS)),
+        **_spent(parent, train_seconds, directory),
         "compress_seconds": compress_seconds,
         "evaluate_seconds": evaluate_seconds,
         "environment": {**environment(), "precision": _precision(plain)},
@@ -115,6 +136,10 @@ def measure(trial: Trial, settings: Settings, directory: Path, report: Report) -
     }
     events.close(outcome)
     return outcome
+
+
+def _spent(parent: Mapping[str, Any] | None, seconds: float, directory: Path) -> dict[str, Any]:
+    return {"train_seconds": seconds, **in_all(parent, seconds, epochs_in(directory / EPOCHS))}
 
 
 def _sizes(artefact: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..gin import registries, user_modules
 from ..gin.isolation import isolated
 from ..results.provenance import versions
 from ..results.schema import FIELDS, RESULT, SCHEMA
+from ..results.traces import TRACE, Stop
 from .machine_faults import is_of_the_machine
 from .parent import BlockedError
 from .settings import Settings
@@ -23,7 +24,11 @@ from .trial import CHECKPOINT, CLOCK, CONFIG, EPOCHS, EVENTS, LOCK, OPERATIVE, P
 
 
 def run_trial(
-    trial: Trial, directory: Path, report: Report = lambda state: None, attempts: int = 1
+    trial: Trial,
+    directory: Path,
+    report: Report = lambda state: None,
+    attempts: int = 1,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Runs a trial and records it in `directory`, the result last.
 
@@ -36,10 +41,12 @@ def run_trial(
       directory: the trial's folder; made if missing.
       report: called with the trial's state; see `Report`.
       attempts: how often this trial was started, for the record.
+      stop: when the trial stops because a finished one beside it is better; None: it runs to its end.
 
     Returns:
       The content of `result.json`. A trial that raised has `status` "failed" and the traceback as `error`;
-      so has one that called `sys.exit`. One that starts from a trial without a model is "blocked".
+      so has one that called `sys.exit`. One that starts from a trial without a model is "blocked", one that
+      `stop` ended is "stopped"; `error` says why.
 
     Raises:
       DatasetError: if the task's data is missing; nothing is recorded, so the trial can run once it is there.
@@ -48,12 +55,13 @@ def run_trial(
     """
     from ...framework.training.checkpoint import CheckpointError
     from ...tasks.datasets import DatasetError
+    from .callbacks import StoppedError
     from .measure import measure
 
     directory.mkdir(parents=True, exist_ok=True)
     # A trial that has a result is run anew, whatever checkpoint it kept.
     goes_on = (directory / CHECKPOINT).exists() and not (directory / RESULT).exists()
-    kept = (EVENTS, EPOCHS, CHECKPOINT, CLOCK) if goes_on else ()
+    kept = (EVENTS, EPOCHS, TRACE, CHECKPOINT, CLOCK) if goes_on else ()
     _clear(directory, LOCK, *kept)
     (directory / CONFIG).write_text(trial.config, encoding="utf-8")
     result = blank_result(trial, attempts)
@@ -66,17 +74,19 @@ def run_trial(
             keep = settings.keep_checkpoint
             user_modules.check_code(settings.own_sha256)
             try:
-                outcome = measure(trial, settings, directory, report)
+                outcome = measure(trial, settings, directory, report, stop)
             except CheckpointError as error:
                 logging.getLogger(__name__).warning("%s Training starts anew.", error)
                 _clear(directory, LOCK, CONFIG, PROGRESS)
-                outcome = measure(trial, settings, directory, report)
+                outcome = measure(trial, settings, directory, report, stop)
             result.update(outcome)
             result["status"] = "ok"
         except DatasetError:
             raise
         except BlockedError as error:
             result.update(status="blocked", error=str(error))
+        except StoppedError as error:
+            result.update(status="stopped", error=str(error), **error.spent)
         except (Exception, SystemExit) as error:  # a task's `sys.exit` ends its trial, not the sweep
             if is_of_the_machine(error):
                 raise OSError(str(error)) from error

@@ -35,12 +35,21 @@ ATTRIBUTES = ("backbone", "decoder", "head", "encoder_network", "checkpoint_item
 
 
 class _Losses(tf.keras.callbacks.Callback):
-    def __init__(self):
+    def __init__(self, task):
         super().__init__()
+        self.evaluate = lambda: task.evaluator(self.model, task.splits[0])()
         self.seen = []
 
     def on_train_batch_end(self, batch, logs=None):
         self.seen.append(dict(logs or {}))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """An evaluation in the middle of a training, as `sweep.stop` has it, changes nothing in it."""
+        variables = [*self.model.variables, *self.model.optimizer.variables()]
+        before = [variable.numpy() for variable in variables]
+        self.evaluate()
+        for variable, value in zip(variables, before, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), value)
 
 
 def try_out(experiment: Experiment, folder: Path) -> official_coverage.Coverage:
@@ -51,7 +60,7 @@ def try_out(experiment: Experiment, folder: Path) -> official_coverage.Coverage:
     assert isinstance(model, Compressible) and isinstance(model, type(plain))
     assert all(hasattr(model, name) == hasattr(plain, name) for name in ATTRIBUTES)
 
-    losses = _Losses()
+    losses = _Losses(task)
     latents = [computed.variables()["latent"] for computed in computed_weights_of(model)]
     before = [latent.numpy() for latent in latents]
     task.train(model, [losses])

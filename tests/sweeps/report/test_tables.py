@@ -178,7 +178,7 @@ def test_csv_gives_the_summary_back(summary):
         na_values=[""],
         float_precision="round_trip",
     )
-    back = back.fillna({"failures": "", "machines": ""})
+    back = back.fillna({"failures": "", "stops": "", "machines": ""})
     pd.testing.assert_frame_equal(back, summary, check_exact=True, check_dtype=False)
 
 
