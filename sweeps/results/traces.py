@@ -38,8 +38,8 @@ class Stop:
     """
 
     after: float = 0.25
-    bytes: float = 0.1
-    metric: float = 0.05
+    bytes: float = 0.2
+    metric: float = 0.02
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

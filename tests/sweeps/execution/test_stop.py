@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from lambdapress.framework.task import tasks
 from lambdapress.framework.training import checkpoint
+from lambdapress.sweeps.cli.main import _report
 from lambdapress.sweeps.execution.sweep import run_plan, states
 from lambdapress.sweeps.plan.grid import Sweep
 from lambdapress.sweeps.plan.plan import Plan, plan
@@ -80,6 +81,7 @@ def planned(stop: str | None = "dominated", algorithms=("none", "epr"), task="re
     gin = [f"{task}.epochs = 4", f"{task}.batch_size = 64"]
     if "grid" in more:
         more["grid"] = {f"{task}.{name}": values for name, values in more["grid"].items()}
+    more.setdefault("stop_settings", {"bytes": 0.1} if stop else None)  # of four epochs, what differs little
     return plan(Sweep([task], algorithms, lmbdas, stop=stop, **more), gin)
 
 
@@ -148,6 +150,12 @@ def test_stopped_trials_are_shown_and_are_in_no_mean(swept):
     kept = [name for name in summarise(without).columns if name not in ("n_stopped", "stops")]
     finished = rows[rows["n"] > 0].reset_index(drop=True)
     assert finished[kept].equals(summarise(without)[kept]), "the others' numbers are those without them"
+
+
+def test_a_sweep_with_stopped_trials_has_succeeded(swept, tmp_path, capsys):
+    _report(swept[2], tmp_path)
+    assert "1 of 4 trials stopped; without sweep.stop they run to their end." in capsys.readouterr().out
+    assert "After 1 of 4 epochs" in (tmp_path / "results.csv").read_text(encoding="utf-8")
 
 
 def test_curves_are_compared_without_stopped_trials(swept):

@@ -63,7 +63,7 @@ def test_nothing_is_beaten_by_metric_alone_nor_by_size_alone(
 def test_margins(size, metric, lower, constant, beaten):
     own = trace((1000, 0.5), lower=lower, constant=constant)
     other = trace((size, metric), lower=lower, constant=constant)
-    assert (beaten_at(own, 1, other, Stop(after=0.0)) == 1) == beaten
+    assert (beaten_at(own, 1, other, Stop(0.0, 0.1, 0.05)) == 1) == beaten
 
 
 def test_both_have_trained_the_same_share():
