@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import tensorflow as tf
 from keras.protobuf import saved_metadata_pb2
+from keras.src.engine.functional import Functional
 from keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 from keras.src.saving import saving_lib
 from keras.src.saving.legacy import hdf5_format
@@ -22,6 +23,7 @@ from tensorflow.python.util.tf_export import get_symbol_from_name
 
 __all__ = [
     "BatchNormalizationBase",
+    "Functional",
     "SavedMetadata",
     "average_of",
     "disable_op_determinism",
