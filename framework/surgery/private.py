@@ -18,7 +18,7 @@ from keras.src.saving import saving_lib
 from keras.src.saving.legacy import hdf5_format
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.python.framework import config
-from tensorflow.python.util import tf_decorator
+from tensorflow.python.util import _pywrap_util_port, tf_decorator
 from tensorflow.python.util.tf_export import get_symbol_from_name
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Functional",
     "SavedMetadata",
     "average_of",
+    "compute_in_float32",
     "disable_op_determinism",
     "flex_operations",
     "home_of_symbol",
@@ -33,6 +34,7 @@ __all__ = [
     "load_assets",
     "names_in_group",
     "set_names_in_group",
+    "uses_onednn",
     "without_fused_recurrence",
 ]
 
@@ -77,11 +79,25 @@ def disable_op_determinism() -> None:
     config.disable_op_determinism()
 
 
+def uses_onednn() -> bool:
+    """Tells whether TensorFlow uses oneDNN's kernels in this process; it decides when it is imported."""
+    return _pywrap_util_port.IsMklEnabled()
+
+
 def flex_operations(content: bytes) -> list[str]:
     """Lists TensorFlow's own operations in a TensorFlow Lite file, which the Flex delegate must run."""
     codes: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).operatorCodes
     customs = [code.customCode.decode() for code in codes if code.customCode]
     return sorted(name.removeprefix("Flex") for name in customs if name.startswith("Flex"))
+
+
+def compute_in_float32(model: tf.keras.Model) -> None:
+    """Has the layers of a model in mixed precision compute in the dtype of their variables, float32."""
+    for layer in [model, *model._flatten_layers(include_self=False)]:
+        if layer.dtype_policy.name.startswith("mixed_"):
+            layer._set_dtype_policy("float32")
+            if hasattr(layer, "finalize_state"):  # constants that Keras has cast already
+                layer.finalize_state()
 
 
 def without_fused_recurrence(model: tf.keras.Model) -> None:

@@ -56,7 +56,7 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
         listed = calling(name, points, spec, library.uses_lmbda(spec))
         starts = parents(spec, listed)
         trials: dict[int, Trial] = {}
-        checked: set[str] = set()
+        checked: dict[str, Settings] = {}
         taken: set[str] = set()  # keys of the bindings that some trial takes
         for index in _parents_first(starts):
             start = starts[index]
@@ -66,10 +66,9 @@ def plan(sweep: str | Path | Sweep, overrides: Sequence[str] = ()) -> Plan:
                 listed[index], file_source, extra, library, _start(spec, parent), parent
             )
             if trial.config not in checked:
-                _check(trial, bindings)
-                checked.add(trial.config)
+                checked[trial.config] = _check(trial, bindings)
                 taken |= {binding.key for binding in bindings if was_used(binding)}
-            trials[index] = trial
+            trials[index] = dataclasses.replace(trial, onednn=checked[trial.config].onednn)
         _check_taken(spec, file_source, extra, library, taken)
     once: dict[str, Trial] = {}
     for trial in trials.values():
@@ -203,17 +202,21 @@ def _freeze(
     return trial, kept.bindings
 
 
-def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
-    """Builds the trial's parts, its model only if rules need it; gin's config must be the trial's."""
+def _check(trial: Trial, bindings: Sequence[Binding]) -> Settings:
+    """Builds the trial's parts, its model only if rules need it; gin's config must be the trial's.
+
+    Returns its settings.
+    """
     from ...framework import to_compressible
 
     check_types(bindings)
     task = calling(f"task {trial.task!r}", registries.tasks().build, trial.task)
-    settings = calling("trial", gin.get_configurable(Settings))
+    settings: Settings = calling("trial", gin.get_configurable(Settings))
     where = "trial.rules" if settings.rules else f"algorithm {trial.algorithm!r}"
     rules = calling(where, settings.build_rules, trial.algorithm)
     if settings.rules:  # patterns can only be checked against the paths of a model
         calling(where, to_compressible, task.build_model(), rules)
+    return settings
 
 
 def _check_taken(

@@ -29,6 +29,8 @@ class Settings:
       lmbda_warmup: fraction of the training steps over which λ rises from 0, in [0, 1].
       deterministic: whether TensorFlow uses reproducible kernels only, so that a trial that is run again
         (on as many threads) gives the same bytes. None: if the task supports it.
+      onednn: whether TensorFlow uses oneDNN's kernels, which are faster, and crash in the training of some
+        networks. None: as `TF_ENABLE_ONEDNN_OPTS` says, else where TensorFlow finds the processor suited.
       keep_checkpoint: whether the checkpoint that training leaves stays once the trial has its result.
       init_from: a file whose values the plain model takes before it is made compressible, so that training
         fine-tunes them: any that `framework/files/pretrained.py` reads, another trial's folder
@@ -44,6 +46,7 @@ class Settings:
     rules: Sequence[tuple[str, str | None]] = ()
     lmbda_warmup: float = 0.0
     deterministic: bool | None = None
+    onednn: bool | None = None
     keep_checkpoint: bool = False
     init_from: str | None = None
     init_from_sha256: str | None = None
