@@ -51,7 +51,7 @@ def export_tflite(
     >>> tf.io.gfile.stat("model.tflite").length == size
     True
 
-    A model in mixed precision computes in float32 there: TensorFlow Lite has no other kernels for most layers.
+    A model in mixed precision computes in float32 there: TensorFlow Lite has few other kernels.
 
     Args:
       model: compressible or compressed; called before, so that it knows its input.
