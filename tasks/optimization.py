@@ -117,21 +117,21 @@ class Rising(tf.keras.optimizers.schedules.LearningRateSchedule):
           fall: `linear` or `cosine`.
         """
         super().__init__()
-        self._config = dict(highest=highest, steps=steps, rise=rise, start=start, final=final, fall=fall)
+        self.highest, self.steps, self.rise = highest, steps, rise
+        self.start, self.final, self.fall = start, final, fall
 
     def __call__(self, step: Any) -> tf.Tensor:
         """Returns the rate of a step, counted from 0, a float32 scalar."""
-        config = self._config
-        risen = config["rise"] * config["steps"]
+        risen = self.rise * self.steps
         step = tf.cast(step, tf.float32)
-        up = config["start"] + (1.0 - config["start"]) * tf.minimum((step + 1.0) / max(risen, 1.0), 1.0)
-        fallen = tf.clip_by_value((step - risen) / (config["steps"] - risen), 0.0, 1.0)
-        if config["fall"] == "cosine":
+        up = self.start + (1.0 - self.start) * tf.minimum((step + 1.0) / max(risen, 1.0), 1.0)
+        fallen = tf.clip_by_value((step - risen) / (self.steps - risen), 0.0, 1.0)
+        if self.fall == "cosine":
             fallen = 0.5 - 0.5 * tf.cos(math.pi * fallen)
-        return config["highest"] * tf.where(step < risen, up, 1.0 - (1.0 - config["final"]) * fallen)
+        return self.highest * tf.where(step < risen, up, 1.0 - (1.0 - self.final) * fallen)
 
     def get_config(self) -> dict[str, Any]:
-        return dict(self._config)
+        return {name: getattr(self, name) for name in ("highest", "steps", "rise", "start", "final", "fall")}
 
 
 @tf.keras.saving.register_keras_serializable("lambdapress")
