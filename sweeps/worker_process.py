@@ -16,11 +16,14 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection as mp_connection
 from typing import Any
 
 from .environment import quiet
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+"""The environment variable by which TensorFlow, when it is imported, takes oneDNN's kernels or not."""
 
 _NATIVE = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV"}
 _KEPT_LINES = 1000
@@ -36,25 +39,27 @@ class Death:
       code: its exit code, or minus the number of the signal.
       words: the last lines that it wrote to its standard error.
       frames: where Python was when native code ended it, the innermost call first.
+      onednn: whether TensorFlow may have used oneDNN's kernels there.
     """
 
     code: int
     words: Sequence[str] = ()
     frames: Sequence[str] = ()
+    onednn: bool = True
 
     @classmethod
-    def of(cls, code: int, written: str) -> Death:
+    def of(cls, code: int, written: str, onednn: bool = True) -> Death:
         """Returns the death of a process that ended with `code` after it wrote `written`."""
         words, _, dump = written.rpartition(_FATAL) if _FATAL in written else (written, "", "")
         lines = [line.rstrip() for line in words.splitlines() if line.strip()]
         frames = dump.partition(_CURRENT)[2].partition("\n\n")[0].splitlines()[1:]
-        return cls(code, lines[-_WORDS:], [line.strip() for line in frames[:_FRAMES]])
+        return cls(code, lines[-_WORDS:], [line.strip() for line in frames[:_FRAMES]], onednn)
 
     def __str__(self) -> str:
         """Says it in a line: `by SIGABRT: free(): invalid next size (fast)`, and what to try."""
         text = f"by {self._signal}" if self.code < 0 else f"with exit code {self.code}"
         text += f": {self.words[-1].strip()}" if self.words else ""
-        if self._signal in _NATIVE and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+        if self._signal in _NATIVE and self.onednn and os.environ.get(ONEDNN) != "0":
             text += " (TensorFlow's oneDNN kernels may be at fault: set TF_ENABLE_ONEDNN_OPTS=0)"
         return text
 
@@ -77,14 +82,22 @@ class Death:
 class Worker:
     """Keeps a process that calls one function. It starts with the first call, and again after it died."""
 
-    def __init__(self, function: Callable[[Any], Any], raises: type[Exception], threads: int | None = None):
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        raises: type[Exception],
+        threads: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ):
         """Prepares a worker; starts nothing.
 
         Args:
           function: of a module, since another process imports it; takes and returns what can be pickled.
           raises: an error that it raises with a message: `take` raises it here. Any other ends the process.
           threads: how many threads TensorFlow uses there; None: as many as it likes.
+          environment: environment variables of the process, in place of ours or beside them.
         """
+        self._environment = dict(environment or {})
         self._function, self._raises, self._threads = function, raises, threads
         self._alive = self._ready = self._dying = False
         self._pipe: Any = None
@@ -165,7 +178,7 @@ class Worker:
         os.set_blocking(self._errors.fileno(), False)
         arguments = theirs, their_errors, self._function, self._raises
         self._process = context.Process(target=_serve, args=arguments)
-        with _environment(self._threads):
+        with _environment(self._threads, self._environment):
             self._process.start()
         theirs.close()
         their_errors.close()
@@ -176,7 +189,8 @@ class Worker:
     def _dead(self) -> Death:
         self._process.join()
         self._pass_on()
-        death = Death.of(self._process.exitcode, b"".join(self._written).decode(errors="replace"))
+        written = b"".join(self._written).decode(errors="replace")
+        death = Death.of(self._process.exitcode, written, self._environment.get(ONEDNN) != "0")
         self.stop()
         return death
 
@@ -202,8 +216,11 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _environment(threads: int | None) -> Iterator[None]:
-    """Sets what a worker inherits: few messages, its share of threads, no Ctrl-C (its owner stops it)."""
+def _environment(threads: int | None, own: Mapping[str, str]) -> Iterator[None]:
+    """Sets what a worker inherits: few messages, its share of threads, no Ctrl-C (its owner stops it).
+
+    `own` are variables that take the place of ours.
+    """
     wanted = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
@@ -212,15 +229,18 @@ def _environment(threads: int | None) -> Iterator[None]:
     if threads is not None:
         names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
         wanted.update({name: str(threads) for name in names})
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    added = {**{name: value for name, value in wanted.items() if name not in os.environ}, **own}
+    before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
-        for name in added:
-            del os.environ[name]
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _serve(pipe: Any, errors: Any, function: Callable[[Any], Any], raises: type[Exception]) -> None:

@@ -23,7 +23,7 @@ class Cifar10(KerasTask):
 
     Training images are cropped and flipped at random (see `crop_and_flip`), test images are not. Models
     normalise each channel themselves, so that a shipped model takes pixels in [0, 1], as every task's model
-    does. There is no weight decay: the rate replaces it, and the baseline has none.
+    does. By default there is no weight decay: the rate replaces it, and the baseline has none.
     """
 
     augment = staticmethod(crop_and_flip)

@@ -17,6 +17,8 @@ from ..framework.task import TEST, VALIDATION, Evaluation, Metric, Task
 from ..framework.training.checkpoint import Checkpoint
 from .classification import METRICS, classification
 from .datasets import Split
+from .optimization import Recipe
+from .precision import PRECISIONS, in_own_precision, loss_scaled
 
 # Images evaluated at a time: as many as memory allows easily, since a compressed model decodes on each call.
 _EVALUATION_BATCH = 1000
@@ -110,15 +112,18 @@ def held_out(examples: int, validation: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclasses.dataclass(frozen=True)
-class KerasTask(Task):
-    """Base of the tasks that Keras trains with Adam; a subclass gives its data and its model.
+class KerasTask(Recipe, Task):
+    """Base of the tasks that Keras trains, by Adam if nothing is said; a subclass gives its data and model.
+
+    `Recipe` has the attributes of the optimizer, the learning rate and the loss. Rates settle only under a
+    decayed learning rate.
 
     Attributes:
       epochs: passes over the training split.
       batch_size: examples per training step.
-      learning_rate: Adam's learning rate at the first step.
-      final_learning_rate_factor: the learning rate at the last step as a fraction of the first, reached along
-        half a cosine; 1 keeps it constant. Rates settle only under a decayed learning rate.
+      precision: `float32`, `mixed_bfloat16` or `mixed_float16` (with loss scaling): in which Keras computes
+        the layers of models that `build_model` builds. Weights, latents, steps, priors, the rate, logits and
+        the loss are float32 in each.
       steps_per_execution: training steps run in one call of the training graph. Callbacks' batch hooks
         run at this granularity; more steps cost less Python.
       validation_examples: how many examples of the training split are held out to choose on, always the same
@@ -137,13 +142,18 @@ class KerasTask(Task):
 
     epochs: int = 10
     batch_size: int = 128
-    learning_rate: float = 1e-3
-    final_learning_rate_factor: float = 1.0
     steps_per_execution: int = 8
     validation_examples: int = 0
     data_dir: str | None = None
+    precision: str = PRECISIONS[0]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "build_model" in vars(cls):
+            cls.build_model = in_own_precision(cls.build_model)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("epochs", "batch_size", "steps_per_execution"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -154,13 +164,9 @@ class KerasTask(Task):
                 f"{self.name}.validation_examples must be an integer of at least 0, "
                 f"got {self.validation_examples!r}."
             )
-        if isinstance(self.learning_rate, bool) or not self.learning_rate > 0:
-            raise ValueError(f"{self.name}.learning_rate must be above 0, got {self.learning_rate!r}.")
-        factor = self.final_learning_rate_factor
-        if isinstance(factor, bool) or not 0 <= factor <= 1:
+        if self.precision not in PRECISIONS:
             raise ValueError(
-                f"{self.name}.final_learning_rate_factor must be in [0, 1], "
-                f"got {self.final_learning_rate_factor!r}."
+                f"{self.name}.precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}."
             )
 
     @abc.abstractmethod
@@ -191,10 +197,6 @@ class KerasTask(Task):
                 "training examples, and some must be left to train on."
             )
         return held_out(examples, self.validation_examples)
-
-    def loss(self) -> tf.keras.losses.Loss:
-        """Returns the loss of outputs and labels: the cross-entropy of logits."""
-        return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def train_data(self, first_epoch: int = 0) -> tf.data.Dataset:
         """Returns endless training batches from epoch `first_epoch` on; each epoch has its own order."""
@@ -229,7 +231,7 @@ class KerasTask(Task):
         steps = math.ceil(examples / self.batch_size)
         with model.distribute_strategy.scope():  # Where Keras wants the optimizer's variables.
             model.compile(
-                optimizer=tf.keras.optimizers.Adam(self._learning_rate(steps)),
+                optimizer=loss_scaled(self.make_optimizer(model, self.epochs * steps), self.precision),
                 loss=self.loss(),
                 metrics=["accuracy"],
                 steps_per_execution=min(self.steps_per_execution, steps),
@@ -296,10 +298,3 @@ class KerasTask(Task):
         compiled: Any = tf.function(predict)
         spec: Any = data.element_spec
         return data, compiled.get_concrete_function(spec[0])
-
-    def _learning_rate(self, steps: int) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
-        if self.final_learning_rate_factor == 1:
-            return self.learning_rate
-        return tf.keras.optimizers.schedules.CosineDecay(
-            self.learning_rate, self.epochs * steps, alpha=self.final_learning_rate_factor
-        )

@@ -21,7 +21,7 @@ from ..messages import first_line
 from ..surgery.clone import layers_of
 from ..surgery.computed_weights import computed_weights_of
 from ..surgery.layer_state import MUTABLE, resources_of
-from ..surgery.private import flex_operations, without_fused_recurrence
+from ..surgery.private import compute_in_float32, flex_operations, without_fused_recurrence
 from .batch_norm import decoding_prediction
 from .formats import ExportFormat, FormatError, Predict, Specs, formats
 from .prediction import ExportError, composite_samples, prediction, to_decode, tracked
@@ -50,6 +50,8 @@ def export_tflite(
     >>> size = export_tflite(to_compressed(model, algorithm), "model.tflite")
     >>> tf.io.gfile.stat("model.tflite").length == size
     True
+
+    A model in mixed precision computes in float32 there: TensorFlow Lite has few other kernels.
 
     Args:
       model: compressible or compressed; called before, so that it knows its input.
@@ -85,6 +87,7 @@ def export_tflite(
     if sparse_kernels and decode != "before":
         raise FormError(f"sparse_kernels are of plain weights: decode is 'before' with them, got {decode!r}.")
     model = to_decode(model, decode, DECODE)
+    compute_in_float32(model)
     without_fused_recurrence(model)
     start()  # the process that tries the file; it starts while the file is made
     contents, problem = [], None

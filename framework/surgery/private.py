@@ -17,19 +17,22 @@ import numpy as np
 import tensorflow as tf
 from keras.protobuf import saved_metadata_pb2
 from keras.src import backend
+from keras.src.engine.functional import Functional
 from keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 from keras.src.saving import saving_lib
 from keras.src.saving.legacy import hdf5_format
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.python.eager import context
 from tensorflow.python.framework import config
-from tensorflow.python.util import tf_decorator
+from tensorflow.python.util import _pywrap_util_port, tf_decorator
 from tensorflow.python.util.tf_export import get_symbol_from_name
 
 __all__ = [
     "BatchNormalizationBase",
+    "Functional",
     "SavedMetadata",
     "average_of",
+    "compute_in_float32",
     "disable_op_determinism",
     "flex_operations",
     "home_of_symbol",
@@ -38,6 +41,7 @@ __all__ = [
     "names_in_group",
     "other_randomness",
     "set_names_in_group",
+    "uses_onednn",
     "without_fused_recurrence",
 ]
 
@@ -106,11 +110,25 @@ def other_randomness() -> Iterator[None]:
             keras.setstate(layers)
 
 
+def uses_onednn() -> bool:
+    """Tells whether TensorFlow uses oneDNN's kernels in this process; it decides when it is imported."""
+    return _pywrap_util_port.IsMklEnabled()
+
+
 def flex_operations(content: bytes) -> list[str]:
     """Lists TensorFlow's own operations in a TensorFlow Lite file, which the Flex delegate must run."""
     codes: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).operatorCodes
     customs = [code.customCode.decode() for code in codes if code.customCode]
     return sorted(name.removeprefix("Flex") for name in customs if name.startswith("Flex"))
+
+
+def compute_in_float32(model: tf.keras.Model) -> None:
+    """Has the layers of a model in mixed precision compute in the dtype of their variables, float32."""
+    for layer in [model, *model._flatten_layers(include_self=False)]:
+        if layer.dtype_policy.name.startswith("mixed_"):
+            layer._set_dtype_policy("float32")
+            if hasattr(layer, "finalize_state"):  # constants that Keras has cast already
+                layer.finalize_state()
 
 
 def without_fused_recurrence(model: tf.keras.Model) -> None:

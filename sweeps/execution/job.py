@@ -65,6 +65,7 @@ def attempt(job: Job) -> Result | None:
     """
 
     def run() -> Result:
+        _check_onednn(job.trial)
         writer = Writer(job.directory)
         try:
             return run_trial(job.trial, job.directory, writer, job.attempts, job.stop)
@@ -72,6 +73,21 @@ def attempt(job: Job) -> Result | None:
             writer.close()
 
     return _unless_recorded(job, run)
+
+
+def _check_onednn(trial: Trial) -> None:
+    """Refuses to run a trial in a process whose TensorFlow uses other kernels than it wants."""
+    if trial.onednn is None:
+        return
+    from ...framework.surgery.private import uses_onednn
+
+    if uses_onednn() != trial.onednn:
+        has, value = "uses" if uses_onednn() else "does not use", int(trial.onednn)
+        raise ExecutionError(
+            f"{trial} has trial.onednn = {trial.onednn}, and TensorFlow {has} oneDNN's kernels in this "
+            f"process. Take the executor 'processes', or set TF_ENABLE_ONEDNN_OPTS={value} before Python "
+            "starts."
+        )
 
 
 def record_death(job: Job, death: str, details: str = "") -> Result | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from multiprocessing import connection as mp_connection
 from typing import Any
 
-from ..worker_process import Death, Worker
+from ..worker_process import ONEDNN, Death, Worker
 from .executor import Executor, Outcome, executors
 from .job import ExecutionError, Job, attempt
 
@@ -59,16 +59,27 @@ def _stirring(workers: Sequence[_Trials], seconds: float) -> list[_Trials]:
 
 
 class _Trials:
-    """Keeps a worker and the job that it runs; its process is replaced after `MAX_TRIALS`."""
+    """Keeps a worker and the job that it runs.
+
+    Its process is replaced after `MAX_TRIALS`, and where a trial wants oneDNN otherwise than the last one.
+    """
 
     def __init__(self, threads: int):
-        self._worker = Worker(attempt, ExecutionError, threads)
+        self._threads = threads
+        self._worker = self._made(None)
         self._count = 0
+        self._onednn: bool | None = None
         self.job: Job | None = None
 
+    def _made(self, onednn: bool | None) -> Worker:
+        own = {} if onednn is None else {ONEDNN: str(int(onednn))}
+        return Worker(attempt, ExecutionError, self._threads, own)
+
     def start(self, job: Job) -> None:
-        if self._count >= MAX_TRIALS:
+        if self._count >= MAX_TRIALS or job.trial.onednn != self._onednn:
             self._worker.stop()
+            self._onednn = job.trial.onednn
+            self._worker = self._made(self._onednn)
         self._count = self._count + 1 if self._worker.alive else 1
         self.job = job
         self._worker.start(job)

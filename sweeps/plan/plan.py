@@ -75,7 +75,7 @@ def plan(
         starts = parents(spec, listed)
         trials: dict[int, Trial] = {}
         children: dict[int, list[Trial]] = {}
-        checked: set[str] = set()
+        checked: dict[str, Settings] = {}
         taken: set[str] = set()  # keys of the bindings that some trial takes
         for index in _parents_first(starts):
             start = starts[index]
@@ -85,11 +85,10 @@ def plan(
                 listed[index], file_source, extra, library, _start(spec, parent), parent
             )
             if trial.config not in checked:
-                _check(trial, bindings)
-                checked.add(trial.config)
+                checked[trial.config] = _check(trial, bindings)
                 taken |= {binding.key for binding in bindings if was_used(binding)}
-            trials[index] = trial
-            children[index] = _requantised(spec, trial)
+            trials[index] = dataclasses.replace(trial, onednn=checked[trial.config].onednn)
+            children[index] = _requantised(spec, trials[index])
         _check_taken(spec, file_source, extra, library, taken)
     once: dict[str, Trial] = {}
     for index, trial in trials.items():
@@ -241,17 +240,21 @@ def _freeze(
     return trial, kept.bindings
 
 
-def _check(trial: Trial, bindings: Sequence[Binding]) -> None:
-    """Builds the trial's parts, its model only if rules need it; gin's config must be the trial's."""
+def _check(trial: Trial, bindings: Sequence[Binding]) -> Settings:
+    """Builds the trial's parts, its model only if rules need it; gin's config must be the trial's.
+
+    Returns its settings.
+    """
     from ...framework import to_compressible
 
     check_types(bindings)
     task = calling(f"task {trial.task!r}", registries.tasks().build, trial.task)
-    settings = calling("trial", gin.get_configurable(Settings))
+    settings: Settings = calling("trial", gin.get_configurable(Settings))
     where = "trial.rules" if settings.rules else f"algorithm {trial.algorithm!r}"
     rules = calling(where, settings.build_rules, trial.algorithm)
     if settings.rules:  # patterns can only be checked against the paths of a model
         calling(where, to_compressible, task.build_model(), rules)
+    return settings
 
 
 def _check_taken(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ..gin.bindings import Source, bind, load
 from ..gin.parse import read
 from ..trial.trial import Trial
@@ -20,4 +22,4 @@ def requantised(trial: Trial, factor: float) -> Trial:
     binding = bind("", "trial", "requantise", float(factor), f"requantise {factor!r}")
     config = load(read(trial.config, f"{trial}, line {{line}}") + Source(bindings=(binding,)))
     overrides = {**trial.overrides, PARAMETER: float(factor)}
-    return Trial(trial.task, trial.algorithm, trial.lmbda, trial.seed, config, overrides, trial)
+    return dataclasses.replace(trial, config=config, overrides=overrides, parent=trial)

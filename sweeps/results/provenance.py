@@ -37,6 +37,8 @@ def environment() -> dict[str, Any]:
     """Describes this machine and process: host, processor, GPU, threads, oneDNN, the package's git commit."""
     import tensorflow as tf
 
+    from ...framework.surgery.private import uses_onednn
+
     details = [
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
         for gpu in tf.config.list_physical_devices("GPU")
@@ -46,7 +48,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "gpu": ", ".join(details) or "none",
         "threads": tf.config.threading.get_intra_op_parallelism_threads() or len(_cores()),
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default") or "default",
+        "onednn": "on" if uses_onednn() else "off",
         "git_commit": _git_commit(),
     }
 

@@ -30,6 +30,8 @@ class Settings:
       lmbda_warmup: fraction of the training steps over which λ rises from 0, in [0, 1].
       deterministic: whether TensorFlow uses reproducible kernels only, so that a trial that is run again
         (on as many threads) gives the same bytes. None: if the task supports it.
+      onednn: whether TensorFlow uses oneDNN's kernels, which are faster, and crash in the training of some
+        networks. None: as `TF_ENABLE_ONEDNN_OPTS` says, else where TensorFlow finds the processor suited.
       keep_checkpoint: whether the checkpoint that training leaves stays once the trial has its result.
       keep_trained: whether the trial's folder keeps, beside its file, what the training has learned, in full:
         four bytes a weight. Trials that start from this one need it; see `sweep.start`, `sweep.requantise`.
@@ -49,6 +51,7 @@ class Settings:
     rules: Sequence[tuple[str, str | None]] = ()
     lmbda_warmup: float = 0.0
     deterministic: bool | None = None
+    onednn: bool | None = None
     keep_checkpoint: bool = False
     keep_trained: bool = True
     requantise: float | None = None

@@ -35,6 +35,7 @@ class Trial:
         they do not count towards the identity.
       parent: the trial of the same sweep that this one starts from, once that has a result: from its latents
         and steps if it has the same algorithm, and else from its weights.
+      onednn: `trial.onednn` of the config, which a process must know before it imports TensorFlow.
     """
 
     task: str
@@ -44,6 +45,7 @@ class Trial:
     config: str
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
     parent: Trial | None = None
+    onednn: bool | None = dataclasses.field(default=None, compare=False)
 
     @property
     def identity(self) -> str:

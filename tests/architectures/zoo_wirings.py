@@ -251,12 +251,12 @@ def _in_precision(policy: str) -> Built:
     return tf.keras.Model(inputs, k.Activation("linear", dtype=tf.float32)(x)), noise(6, 6, 2)
 
 
-@entry(tolerance=0.03, limits={"tflite-builtin": "bf16", "tflite-select": "bf16"})
+@entry(tolerance=0.03)
 def mixed_bfloat16() -> Built:
     return _in_precision("mixed_bfloat16")
 
 
-@entry(tolerance=0.01, limits={"tflite-builtin": "FusedBatchNormV3"})
+@entry(tolerance=0.01)
 def mixed_float16() -> Built:
     return _in_precision("mixed_float16")
 

