@@ -147,7 +147,8 @@ class KerasTask(Recipe, Task):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if "build_model" in vars(cls):
-            cls.build_model = in_own_precision(cls.build_model)
+            built: Any = in_own_precision(cls.build_model)
+            cls.build_model = built
 
     def __post_init__(self) -> None:
         super().__post_init__()

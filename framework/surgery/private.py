@@ -18,7 +18,10 @@ from keras.src.saving import saving_lib
 from keras.src.saving.legacy import hdf5_format
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.python.framework import config
-from tensorflow.python.util import _pywrap_util_port, tf_decorator
+from tensorflow.python.util import (
+    _pywrap_util_port,  # pyright: ignore[reportAttributeAccessIssue]
+    tf_decorator,
+)
 from tensorflow.python.util.tf_export import get_symbol_from_name
 
 __all__ = [
