@@ -33,8 +33,11 @@ LOG_STEP = -4.0
 FLOAT_BYTES, USEFUL = 5_024_320, 0.9
 CHEAP = [
     "sweep.start = 'baseline'",
-    "sweep.start_epochs = 1",
-    "mnist_classifier.epochs = 2",
+    "sweep.start_epochs = 2",
+    "mnist_classifier.epochs = 1",
+    "mnist_classifier.learning_rate = 2e-3",
+    "mnist_classifier.final_learning_rate_factor = 0.01",
+    "power_law.log_step = -2.5",
     "power_law.log_step_multiplier = 10.0",
 ]
 
