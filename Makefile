@@ -13,15 +13,15 @@ demo: venv ## a sweep on real handwriting: prints the table, writes the plot
 	@.venv/bin/lambdapress sweep sweeps/digits.gin --out runs/digits
 
 PYTEST := $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal
-OFFICIAL := tests/tasks/test_official_coverage.py
+APART := tests/tasks/test_official_coverage.py tests/architectures
 
 test: venv ## every property once, in up to 4 processes; ARGS="-k entropy" picks some
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-# In processes that thousands of tests have run in, Official Models' experiments take twice as long.
+# In processes that thousands of tests have run in, whole networks take twice as long.
 test-all: venv ## and the slow tests: larger sizes, more cases, notebooks, Official Models (docs/testing.md)
-	@$(PYTEST) --ignore=$(OFFICIAL) $(ARGS)
-	@$(PYTEST) $(OFFICIAL) $(ARGS)
+	@$(PYTEST) $(addprefix --ignore=,$(APART)) $(ARGS)
+	@$(PYTEST) $(APART) $(ARGS)
 
 lint: venv ## ruff: rules and format
 	@$(PYTHON) -m ruff check .
