@@ -139,7 +139,7 @@ def sweep(
       lambdapress sweep my_sweep.gin --out results/my_sweep --gin 'sweep.seeds = [0]'
       lambdapress sweep mnist_notebook --data-dir ~/tensorflow_datasets --dry-run
     """
-    from ..execution.sweep import run_sweep
+    from ..execution.sweep import run_planned
     from ..plan.plan import plan
 
     planned = plan(sweep, bindings)
@@ -147,7 +147,8 @@ def sweep(
     if dry_run:
         _show_plan(planned, directory)
     else:
-        frame = run_sweep(
+        frame = run_planned(
+            planned,
             sweep,
             directory,
             executor=executor,

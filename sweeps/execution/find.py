@@ -152,10 +152,8 @@ def _judged(frame: pd.DataFrame, target: Target) -> Found:
     )
     rows = frame.assign(chosen=chosen, drop=drop, meets=meets).sort_values("lmbda", kind="stable")
     own = rows[~uncompressed(rows) & rows["meets"]]
-    if target.max_drop is not None:
-        own = own.sort_values(["size_bytes", "drop"], kind="stable")
-    else:
-        own = own.sort_values(["drop", "size_bytes"], kind="stable")
+    first = ["size_bytes", "drop"] if target.max_drop is not None else ["drop", "size_bytes"]
+    own = own.sort_values(first, kind="stable")
     return Found(rows.reset_index(drop=True), own.iloc[0] if len(own) else None, split)
 
 

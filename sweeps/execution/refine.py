@@ -17,31 +17,31 @@ Lmbdas = Mapping[Curve, tuple[float, ...]]
 
 
 def run_refined(
-    planned: Callable[[Lmbdas], Plan], run: Callable[[Plan, bool], pd.DataFrame]
-) -> tuple[Plan, pd.DataFrame]:
+    plan: Plan, replan: Callable[[Lmbdas], Plan], run: Callable[[Plan, bool], pd.DataFrame]
+) -> pd.DataFrame:
     """Runs a plan, adds one λ to each curve, runs these, and so on, as often as `Plan.refine` says.
 
     Each λ follows from the results, so that a rerun of the same sweep adds the same.
 
     Args:
-      planned: plans the sweep with λ added to its curves.
+      plan: of the sweep itself.
+      replan: plans it with λ added to its curves.
       run: runs a plan, and is told whether it is the first; returns a row for each of its trials, as from
         `load_results`.
 
     Returns:
-      The last plan, and its rows.
+      The rows of the last plan.
     """
     more: dict[Curve, tuple[float, ...]] = {}
-    plan = planned(more)
     frame = run(plan, True)
     for _ in range(plan.refine):
         added = {curve: next_of(plan, curve, frame) for curve in plan.curves}
         if not any(added.values()):
             break
         more |= {curve: (*more.get(curve, ()), lmbda) for curve, lmbda in added.items() if lmbda}
-        plan = planned(more)
+        plan = replan(more)
         frame = run(plan, False)
-    return plan, frame
+    return frame
 
 
 def next_of(plan: Plan, curve: Curve, frame: pd.DataFrame) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..environment import data_folder
 from ..gin import registries
@@ -68,18 +68,36 @@ def run_sweep(
         missing, or the disk is full.
     """
 
-    def run(planned: Plan, first: bool) -> pd.DataFrame:
-        return run_plan(
-            planned,
-            out,
-            executor=executor,
-            workers=workers,
-            data_dir=data_dir,
-            retry_failed=retry_failed and first,
-            retry_stale=retry_stale and first,
-        )
+    return run_planned(
+        plan(sweep, gin),
+        sweep,
+        out,
+        executor=executor,
+        workers=workers,
+        gin=gin,
+        data_dir=data_dir,
+        retry_failed=retry_failed,
+        retry_stale=retry_stale,
+    )
 
-    return run_refined(lambda more: plan(sweep, gin, more), run)[1]
+
+def run_planned(
+    planned: Plan,
+    sweep: str | Path | Sweep,
+    out: str | Path | None = None,
+    *,
+    gin: Sequence[str] = (),
+    retry_failed: bool = False,
+    retry_stale: bool = False,
+    **options: Any,
+) -> pd.DataFrame:
+    """Runs a sweep that is planned already, with the arguments and errors of `run_sweep`."""
+
+    def run(plan: Plan, first: bool) -> pd.DataFrame:
+        retries = {"retry_failed": retry_failed and first, "retry_stale": retry_stale and first}
+        return run_plan(plan, out, **retries, **options)
+
+    return run_refined(planned, lambda more: plan(sweep, gin, more), run)
 
 
 def run_plan(

@@ -28,7 +28,7 @@ def freeze(
 ) -> tuple[Trial, tuple[Binding, ...]]:
     """Returns the trial of a point and its bindings; gin's config is then the trial's.
 
-    `start` is what `_start` returns of the parent.
+    `start` says, for the table, from what the trial starts, and how many epochs it has of its own.
     """
     axes = tuple(axis_binding(key, value) for key, value in point.overrides.items())
     shorter = tuple(

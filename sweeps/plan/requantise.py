@@ -6,9 +6,8 @@ import dataclasses
 
 from ..gin.bindings import Source, bind, load
 from ..gin.parse import read
+from ..results.schema import REQUANTISE
 from ..trial.trial import Trial
-
-PARAMETER = "trial.requantise"
 
 
 def requantised(trial: Trial, factor: float) -> Trial:
@@ -21,5 +20,5 @@ def requantised(trial: Trial, factor: float) -> Trial:
     """
     binding = bind("", "trial", "requantise", float(factor), f"requantise {factor!r}")
     config = load(read(trial.config, f"{trial}, line {{line}}") + Source(bindings=(binding,)))
-    overrides = {**trial.overrides, PARAMETER: float(factor)}
+    overrides = {**trial.overrides, REQUANTISE: float(factor)}
     return dataclasses.replace(trial, config=config, overrides=overrides, parent=trial)

@@ -16,11 +16,9 @@ from ..statistics.curves import METHODS, CurveError, Delta, bd_delta
 from ..statistics.intervals import FEWEST, bootstrap_half_width
 from ..statistics.pareto import pareto_mask
 from .frames import OVERRIDE, VALIDATION, uncompressed
-from .schema import ResultError
+from .schema import REQUANTISE, ResultError
 
 _VALUES = ("size_bytes", "metric", "chosen")
-_POINT = ("trial.requantise",)
-"""Parameters that make several points from one training: all of them are points of its curve."""
 
 
 def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataFrame:
@@ -60,7 +58,11 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
         raise ResultError(
             f"There is no finished trial of {anchor!r} to compare with ({alternatives(anchor, names)})."
         )
-    done = done.assign(overrides=done["overrides"].map(_of_curve), point=done["overrides"].map(_in_curve))
+    parsed = done["overrides"].map(json.loads)
+    done = done.assign(
+        factor=[overrides.pop(REQUANTISE, None) for overrides in parsed],  # all points of one curve
+        overrides=[json.dumps(overrides, sort_keys=True) for overrides in parsed],
+    )
     rows = []
     for (task, algorithm, overrides), curve in done.groupby(["task", "algorithm", "overrides"], sort=True):
         of_task = done[(done["task"] == task) & (done["algorithm"] == anchor)]
@@ -85,18 +87,6 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def _of_curve(overrides: str) -> str:
-    """Returns overrides without those in which the points of one curve differ."""
-    parsed = json.loads(overrides)
-    return json.dumps({name: parsed[name] for name in parsed if name not in _POINT}, sort_keys=True)
-
-
-def _in_curve(overrides: str) -> str:
-    """Returns the overrides in which the points of one curve differ."""
-    parsed = json.loads(overrides)
-    return json.dumps({name: parsed[name] for name in parsed if name in _POINT}, sort_keys=True)
-
-
 def _of_settings(anchors: pd.DataFrame, overrides: str) -> pd.DataFrame:
     same = anchors[anchors["overrides"] == overrides]
     return anchors if same.empty and anchors["overrides"].nunique() == 1 else same
@@ -106,7 +96,7 @@ def _points(trials: pd.DataFrame, held_out: bool) -> pd.DataFrame:
     """Returns points, seeds and `_VALUES`; of the metric on which points are chosen, larger is better."""
     sign = np.where(trials["direction"] == "lower", -1.0, 1.0)
     chosen = sign * trials["validation" if held_out else "metric"]
-    point = trials["lmbda"].map(repr) + trials["point"]
+    point = trials["lmbda"].map(repr) + " × " + trials["factor"].map(repr)
     return trials[["seed", "size_bytes", "metric"]].assign(point=point, chosen=chosen)
 
 

@@ -21,6 +21,8 @@ SCHEMA = 2
 BASELINE = "none"
 """Name of the algorithm that stores floats: the reference row of every table."""
 STATUSES = ("ok", "failed", "blocked", "stopped")
+REQUANTISE = "trial.requantise"
+"""Name of the override of a trial that stores another's model with other steps; it says by which factor."""
 MAX_FILE_BYTES = 4_000_000
 
 Check = tuple[Callable[[Any], bool], str]

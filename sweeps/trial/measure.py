@@ -37,7 +37,7 @@ from . import callbacks
 from .history import Epochs, Events
 from .parent import epochs_in, in_all, parent_result
 from .settings import Settings
-from .start import continues, starting_model
+from .start import starting_lmbda, starting_model
 from .trial import ARTEFACT, CHECKPOINT, CLOCK, EPOCHS, EVENTS, TRAINED, Report, Trial
 
 _log = logging.getLogger(__name__)
@@ -81,8 +81,7 @@ def measure(
         clock = callbacks.Clock(directory / CLOCK)
         watch = [callbacks.Watch(report), events, Epochs(directory / EPOCHS), clock, Updates(trial.lmbda)]
         if settings.lmbda_warmup > 0:
-            before = trial.parent.lmbda if trial.parent is not None and continues(trial) else 0.0
-            watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda, before))
+            watch.append(callbacks.Warmup(settings.lmbda_warmup, trial.lmbda, starting_lmbda(trial)))
         if stop is not None and trial.algorithm != BASELINE:  # from which all others' drops are measured
             late = decided_at_the_end(model)
             if late:

@@ -37,7 +37,7 @@ def starting_model(
       FormError: if steps are to be coarser and there are none.
       ValueError: if `settings.init_from` is another file than in the plan.
     """
-    if continues(trial):
+    if _continues(trial):
         path = parent_folder(trial, directory) / TRAINED
         if not path.exists():
             raise BlockedError(
@@ -57,7 +57,12 @@ def starting_model(
     return to_compressible(plain, rules, lmbda=trial.lmbda)
 
 
-def continues(trial: Trial) -> bool:
+def starting_lmbda(trial: Trial) -> float:
+    """Returns the λ with which the model that a trial starts from was trained."""
+    return trial.parent.lmbda if trial.parent is not None and _continues(trial) else 0.0
+
+
+def _continues(trial: Trial) -> bool:
     """Tells whether a trial goes on with all that another of the same algorithm has learned."""
     return trial.parent is not None and trial.parent.algorithm == trial.algorithm
 
