@@ -68,7 +68,9 @@ setup(
         "zstandard>=0.22",
     ],
     extras_require={
+        "search": ["optuna>=4,<5"],  # sweep.search
         "dev": [
+            "optuna>=4,<5",
             "pytest>=8.3",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
@@ -86,7 +88,7 @@ setup(
             # To build packages that have no wheel without fetching anything that the lock file does not name.
             "setuptools-scm>=8",
             "wheel",
-        ]
+        ],
     },
     entry_points={
         "console_scripts": ["lambdapress = lambdapress.sweeps.cli.main:main"],

@@ -9,7 +9,7 @@ from .execution.executor import Executor as Executor
 from .execution.executor import executors as executors
 from .execution.job import ExecutionError as ExecutionError
 from .execution.sweep import run_sweep as run_sweep
-from .plan.grid import Sweep as Sweep
+from .plan.definition import Sweep as Sweep
 from .report.plot import draw as draw
 from .report.tables import render as render
 from .results.frames import load_results as load_results

@@ -185,7 +185,7 @@ def test_no_two_modules_import_each_other():
         ("framework/algorithm.py", "from .forms import rate"),
         ("sweeps/trial/a.py", "from ..execution.job import Job"),
         ("sweeps/results/a.py", "from ..report import tables"),
-        ("sweeps/gin/a.py", "from ...sweeps.plan.grid import Sweep"),
+        ("sweeps/gin/a.py", "from ...sweeps.plan.definition import Sweep"),
         ("sweeps/environment.py", "from .gin import files"),
     ],
 )

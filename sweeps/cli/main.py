@@ -189,7 +189,7 @@ def train(
     from ..execution.progress import size_line
     from ..execution.sweep import run_plan
     from ..gin import registries
-    from ..plan.grid import Sweep
+    from ..plan.definition import Sweep
     from ..plan.plan import plan
     from ..results.schema import result_in
 
@@ -218,6 +218,9 @@ def _show_plan(planned: Plan, out: Path) -> None:
         click.echo(f"{trial.identity}  {state:7}  {trial}{settings}")
     left = list(trial_states.values()).count("to run")
     more = f", then {planned.refine} more λ for each curve" if planned.refine else ""
+    searched = sum(1 for curve in planned.curves if curve.space)
+    if searched:
+        more += f", then what the search of {searched} curves proposes, {planned.search_trials} settings each"
     click.echo(f"{len(trial_states)} trials, {left} to run, in {out}{more}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...framework.errors import LambdapressError
 from ..gin import registries
-from ..plan.grid import Sweep
+from ..plan.definition import Sweep
 from ..plan.next_lmbda import bisected
 from ..plan.plan import plan
 from ..results.frames import VALIDATION, uncompressed

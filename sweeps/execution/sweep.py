@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from ..environment import data_folder
 from ..gin import registries
 from ..gin.bindings import ConfigError
-from ..plan.grid import Sweep
+from ..plan.definition import Sweep
 from ..plan.plan import Plan, plan
 from ..results.provenance import changed
 from ..results.schema import RESULT, result_in
 from ..trial.trial import Trial
 from . import progress
 from .executor import executors, run_jobs
+from .further import run_further
 from .job import Job
-from .refine import run_refined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ def run_planned(
         retries = {"retry_failed": retry_failed and first, "retry_stale": retry_stale and first}
         return run_plan(plan, out, **retries, **options)
 
-    return run_refined(planned, lambda more: plan(sweep, gin, more), run)
+    return run_further(planned, lambda more: plan(sweep, gin, more), run)
 
 
 def run_plan(

@@ -12,6 +12,7 @@ from gin import config_parser
 
 from ..gin.bindings import Binding, ConfigError, Source, bind, calling, load
 from ..gin.type_checks import check_types
+from ..results.schema import SEARCH
 from ..trial.settings import Settings
 from ..trial.trial import Trial
 from .grid import Point
@@ -31,10 +32,13 @@ def freeze(
     `start` says, for the table, from what the trial starts, and how many epochs it has of its own.
     """
     axes = tuple(axis_binding(key, value) for key, value in point.overrides.items())
+    searched = tuple(
+        axis_binding(key, value, f"sweep.search[{key!r}]") for key, value in point.searched.items()
+    )
     shorter = tuple(
         axis_binding(key, value, "sweep.start_epochs") for key, value in start.items() if key != "sweep.start"
     )
-    bound = file_source + Source(bindings=axes) + extra + Source(bindings=shorter)
+    bound = file_source + Source(bindings=axes) + extra + Source(bindings=searched + shorter)
     used = {point.task, point.algorithm}
     while True:
         whole = sum((library.defaults[name] for name in _ordered(used, point)), Source()) + bound
@@ -50,7 +54,11 @@ def freeze(
         kept += _pin(kept)
         text = load(kept)
     kept_keys = {binding.key for binding in kept.bindings}
-    overrides = {axis.key: gin.query_parameter(axis.key) for axis in axes if axis.key in kept_keys}
+    overrides, found = (
+        {axis.key: gin.query_parameter(axis.key) for axis in own if axis.key in kept_keys}
+        for own in (axes, searched)
+    )
+    overrides |= {SEARCH: found} if found else {}
     overrides |= start
     trial = Trial(point.task, point.algorithm, point.lmbda, point.seed, text, overrides, parent)
     return trial, kept.bindings
@@ -104,7 +112,7 @@ def axis_binding(key: str, value: Any, where: str = "") -> Binding:
         raise ConfigError(f"{where}: name a parameter, such as 'digits.epochs'.")
     axis = bind(scope, selector, parameter, value, where)
     if axis.selector == SWEEP:
-        raise ConfigError(f"{where}: a grid cannot change the sweep itself; list the values in {axis.key}.")
+        raise ConfigError(f"{where}: a trial cannot change the sweep itself; list the values in {axis.key}.")
     return axis
 
 

@@ -9,7 +9,7 @@ from ..gin import registries, user_modules
 from ..gin.bindings import Binding, Source, calling
 from ..gin.files import packaged
 from ..gin.parse import read_file
-from .grid import Sweep
+from .definition import Sweep
 
 SWEEP = "lambdapress.sweeps.sweep"
 """Gin's full name of `Sweep`."""

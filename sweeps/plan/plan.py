@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,18 @@ from ..gin.files import find
 from ..gin.isolation import isolated
 from ..gin.parse import read_file, read_overrides
 from ..gin.type_checks import check_types
+from ..results.schema import BASELINE, SEARCH
 from ..results.traces import Stop
 from ..trial.settings import Settings
 from ..trial.trial import Trial
+from .curve import PlannedCurve, curves_of, first_proposals
+from .definition import Sweep
 from .freeze import axis_binding, freeze
-from .grid import Curve, Sweep, parents, points
+from .grid import Curve, Point, lmbdas_of, parents, points
 from .grid import overrides as settings_of
 from .library import SWEEP, Library
 from .requantise import requantised
+from .search import LMBDA, Choices, Range, Space, lmbda_range, space_of
 
 _TRIAL = "lambdapress.sweeps.trial"
 
@@ -34,22 +38,26 @@ class Plan:
     Attributes:
       name: of the sweep.
       trials: each once; what others start from comes before them.
-      curves: the trained trials of each trade-off curve, over all seeds.
+      curves: its trade-off curves.
+      added: the points that are none of the sweep's own, with one of its seeds.
       refine: how many λ are to be added to each curve; see `Sweep.refine`.
+      search_trials: how many settings the search of each curve tries; see `Sweep.search`.
       stop: when a trial stops early; no part of its identity, since one that is not stopped is the same.
     """
 
     name: str
     trials: tuple[Trial, ...]
-    curves: Mapping[Curve, tuple[Trial, ...]] = dataclasses.field(default_factory=dict)
+    curves: tuple[PlannedCurve, ...] = ()
+    added: tuple[Point, ...] = ()
     refine: int = 0
+    search_trials: int = 0
     stop: Stop | None = None
 
 
 def plan(
     sweep: str | Path | Sweep,
     overrides: Sequence[str] = (),
-    more: Mapping[Curve, Sequence[float]] | None = None,
+    more: Sequence[Point] | None = None,
 ) -> Plan:
     """Makes the trials of a sweep, and checks each as far as possible without training.
 
@@ -61,7 +69,7 @@ def plan(
     Args:
       sweep: a gin file (see `gin/files.py`), or the sweep itself.
       overrides: gin bindings, such as `"digits.epochs = 3"`.
-      more: λ that are added to curves, by the keys of `Plan.curves`.
+      more: points that are added, each for all seeds; None: those that a search begins with.
 
     Raises:
       ConfigError: for any mistake in the sweep; nothing has been trained.
@@ -71,12 +79,29 @@ def plan(
         name, spec, file_source = _read(sweep, extra)
         # Only after the gin files are read: they may import modules that register more.
         library = Library.collect(file_source + extra)
-        listed = calling(name, points, spec, library.uses_lmbda(spec), more)
+        uses_lmbda = library.uses_lmbda(spec)
+        own = calling(name, points, spec, uses_lmbda)
+        taken: set[str] = set()  # keys of the bindings that some trial takes
+
+        def probe(point: Point) -> Trial:
+            trial, bindings = freeze(point, file_source, extra, library, {}, None)
+            _check(trial, bindings)
+            taken.update(binding.key for binding in bindings if was_used(binding))
+            return trial
+
+        spaces = _spaces(spec, uses_lmbda, own, probe) if spec.search is not None else {}
+        if more is None:
+            first = {point.curve: point for point in reversed(own)}
+            more = [
+                added
+                for curve, space in spaces.items()
+                for added in calling("sweep.search", first_proposals, first[curve], space, spec.search_trials)
+            ]
+        listed = points(spec, uses_lmbda, more)
         starts = parents(spec, listed)
         trials: dict[int, Trial] = {}
         children: dict[int, list[Trial]] = {}
         checked: dict[str, Settings] = {}
-        taken: set[str] = set()  # keys of the bindings that some trial takes
         for index in _parents_first(starts):
             start = starts[index]
             parent = None if start is None else trials[start]
@@ -94,11 +119,44 @@ def plan(
             once.setdefault(one.identity, one)
     if spec.requantise and not any(children.values()):
         raise ConfigError("sweep.requantise: no algorithm of this sweep has steps.")
-    curves: dict[Curve, list[Trial]] = {}
-    for index, trial in trials.items():
-        curves.setdefault(listed[index].curve, []).append(trial)
-    stop = Stop.of(spec.stop, spec.stop_settings)
-    return Plan(name, tuple(once.values()), {key: tuple(of) for key, of in curves.items()}, spec.refine, stop)
+    return Plan(
+        name=name,
+        trials=tuple(once.values()),
+        curves=curves_of([(listed[index], trials[index]) for index in range(len(listed))], spaces),
+        added=tuple(more),
+        refine=spec.refine,
+        search_trials=spec.search_trials if spaces else 0,
+        stop=Stop.of(spec.stop, spec.stop_settings),
+    )
+
+
+def _spaces(
+    sweep: Sweep, uses_lmbda: Mapping[str, bool], own: Sequence[Point], probe: Callable[[Point], Trial]
+) -> dict[Curve, Space]:
+    """Returns what is searched on each curve: the parameters that its trials take, and λ.
+
+    Args:
+      sweep: with a search.
+      uses_lmbda: for each algorithm, whether it uses λ.
+      own: the sweep's own points.
+      probe: makes and checks a trial. The ends of each range and every choice are tried, so that a mistake
+        shows before anything is trained.
+    """
+    parameters = space_of(sweep.search or {})
+    spaces: dict[Curve, Space] = {}
+    for point in own:
+        if point.curve in spaces or point.algorithm == BASELINE:
+            continue
+        space: dict[str, Range | Choices] = {}
+        for name, dimension in parameters.items():
+            for value in dimension.ends:
+                trial = probe(dataclasses.replace(point, searched={name: value}))
+                if SEARCH in trial.overrides:
+                    space[name] = dimension
+        if space and uses_lmbda[point.algorithm]:
+            space[LMBDA] = calling("sweep.search", lmbda_range, lmbdas_of(sweep, point.algorithm, True))
+        spaces[point.curve] = space
+    return spaces
 
 
 def _parents_first(starts: Sequence[int | None]) -> list[int]:
@@ -173,6 +231,14 @@ def _check_taken(sweep: Sweep, file_source: Source, extra: Source, library: Libr
     down for once. Functions that others registered with gin may be called later, and are let through.
     """
     axes = [axis_binding(key, value) for setting in settings_of(sweep.grid) for key, value in setting.items()]
+    axes += (
+        [
+            axis_binding(key, one.ends[0], f"sweep.search[{key!r}]")
+            for key, one in space_of(sweep.search).items()
+        ]
+        if sweep.search
+        else []
+    )
     run = {key.rpartition("/")[2].partition(".")[0] for key in taken}
     narrowed = [b for b in file_source.bindings if library.owners.get(b.selector) in run]
     for binding in (*axes, *extra.bindings, *narrowed):

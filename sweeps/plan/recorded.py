@@ -10,7 +10,7 @@ from ..gin.bindings import ConfigError
 from ..gin.isolation import isolated
 from ..results.schema import result_in
 from ..trial.trial import CONFIG, Trial
-from .grid import check_factors
+from .definition import check_factors
 from .plan import Plan
 from .requantise import requantised
 

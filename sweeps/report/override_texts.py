@@ -7,18 +7,20 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..results.frames import flat
+
 
 def settings(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns overrides as short texts: those in which rows differ, and those that all rows share.
 
     Args:
-      overrides: `[n]`, JSON objects as in the column `overrides`.
+      overrides: `[n]`, JSON objects as in the column `overrides`; what a search has set counts as the rest.
 
     Returns:
       `[n]` texts of the overrides that differ, such as `epochs=3, init=0.1`, each parameter by its last
       name where that is unambiguous; and the shared ones, such as `digits.epochs=3`.
     """
-    parsed: list[dict[str, Any]] = [json.loads(text) for text in overrides]
+    parsed: list[dict[str, Any]] = [flat(json.loads(text)) for text in overrides]
     names = sorted({name for row in parsed for name in row})
     common = [name for name in names if len({json.dumps(row.get(name, row)) for row in parsed}) == 1]
     apart = [name for name in names if name not in common]

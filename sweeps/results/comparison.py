@@ -15,8 +15,8 @@ from ...framework.messages import alternatives
 from ..statistics.curves import METHODS, CurveError, Delta, bd_delta
 from ..statistics.intervals import FEWEST, bootstrap_half_width
 from ..statistics.pareto import pareto_mask
-from .frames import OVERRIDE, VALIDATION, uncompressed
-from .schema import REQUANTISE, ResultError
+from .frames import OVERRIDE, VALIDATION, curve_of, uncompressed
+from .schema import SEARCH, ResultError
 
 _VALUES = ("size_bytes", "metric", "chosen")
 
@@ -24,13 +24,14 @@ _VALUES = ("size_bytes", "metric", "chosen")
 def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataFrame:
     """Compares each algorithm's trade-off curve with that of an anchor, task by task.
 
-    A curve goes through the means over seeds of each λ, and of each factor of `sweep.requantise`. Its points
+    A curve goes through the means over seeds of each λ, of each factor of `sweep.requantise`, and of each
+    setting of `sweep.search`. Its points
     are those that are Pareto-optimal on the validation split, where all trials have one, and else on the
     reported split; their reported metrics are compared by Bjøntegaard's deltas (see `curves.py`, which leaves
     out what is not optimal there). Curves under other settings (a grid's overrides) are compared with the
     anchor's under the same settings or, where a grid sets only what other algorithms take, with its only
     curve. The anchor's own curves under settings, such as `sweep.start`, are compared with its curve without,
-    if there is one.
+    if there is one, and what its search has found with what it has under the same settings.
 
     Args:
       frame: as from `load_results`, or a selection of its rows.
@@ -58,18 +59,15 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
         raise ResultError(
             f"There is no finished trial of {anchor!r} to compare with ({alternatives(anchor, names)})."
         )
-    parsed = done["overrides"].map(json.loads)
-    done = done.assign(
-        factor=[overrides.pop(REQUANTISE, None) for overrides in parsed],  # all points of one curve
-        overrides=[json.dumps(overrides, sort_keys=True) for overrides in parsed],
-    )
+    done = done.assign(setting=done["overrides"], overrides=done["overrides"].map(curve_of))
     rows = []
     for (task, algorithm, overrides), curve in done.groupby(["task", "algorithm", "overrides"], sort=True):
         of_task = done[(done["task"] == task) & (done["algorithm"] == anchor)]
         anchors = _of_settings(of_task, str(overrides))
         if algorithm == anchor:
-            anchors = of_task[of_task["overrides"] == "{}"]
-            if overrides == "{}" or anchors.empty:
+            own = _without_search(str(overrides))
+            anchors = of_task[of_task["overrides"] == own]
+            if overrides == own or anchors.empty:
                 continue
         row = {
             "task": task,
@@ -78,13 +76,20 @@ def compare(frame: pd.DataFrame, anchor: str, method: str = "pchip") -> pd.DataF
             "anchor": anchor,
             "method": method,
         }
-        row |= {name: curve[name].iloc[0] for name in curve.columns if name.startswith(OVERRIDE)}
+        shared = [name for name in curve.columns if name.startswith(OVERRIDE)]
+        row |= {name: curve[name].iloc[0] for name in shared if curve[name].map(repr).nunique() == 1}
         row |= {name: curve[name].iloc[0] for name in ("metric_name", "direction", "unit", "split")}
         held_out = done.loc[done["task"] == task, "validation"].notna().all()
         row["chosen_on"] = VALIDATION if held_out else row["split"]
         bd = functools.partial(bd_delta, method=method, lower_is_better=row["direction"] == "lower")
         rows.append({**row, **_compared(_points(anchors, held_out), _points(curve, held_out), bd)})
     return pd.DataFrame(rows)
+
+
+def _without_search(overrides: str) -> str:
+    """Returns the settings with which the anchor's own are compared."""
+    settings = json.loads(overrides)
+    return json.dumps(settings, sort_keys=True) if settings.pop(SEARCH, None) else "{}"
 
 
 def _of_settings(anchors: pd.DataFrame, overrides: str) -> pd.DataFrame:
@@ -96,7 +101,7 @@ def _points(trials: pd.DataFrame, held_out: bool) -> pd.DataFrame:
     """Returns points, seeds and `_VALUES`; of the metric on which points are chosen, larger is better."""
     sign = np.where(trials["direction"] == "lower", -1.0, 1.0)
     chosen = sign * trials["validation" if held_out else "metric"]
-    point = trials["lmbda"].map(repr) + " × " + trials["factor"].map(repr)
+    point = trials["lmbda"].map(repr) + " " + trials["setting"]
     return trials[["seed", "size_bytes", "metric"]].assign(point=point, chosen=chosen)
 
 

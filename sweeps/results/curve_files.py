@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ...framework.messages import alternatives
-from .frames import VALIDATION
+from .frames import VALIDATION, curve_of
 from .schema import ResultError, is_name, parse_json
 
 SIZES = ("size_bytes", "bytes", "size")
@@ -26,7 +26,7 @@ _MOST_POINTS = 100_000
 
 
 def curves(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns a summary's trade-off curves, one for each task, algorithm and set of overrides.
+    """Returns a summary's trade-off curves, one for each task, algorithm and setting of the grid.
 
     Args:
       summary: as from `results.summarise`.
@@ -38,7 +38,8 @@ def curves(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """
     found = []
     done = summary[summary["n"] > 0]
-    for (task, algorithm, overrides), group in done.groupby(["task", "algorithm", "overrides"]):
+    own = done["overrides"].map(curve_of).rename("curve")
+    for (task, algorithm, overrides), group in done.groupby([done["task"], done["algorithm"], own]):
         rows: Any = group.sort_values("size_bytes")
         first = rows.iloc[0]
         numbers = {"size_bytes": rows["size_bytes"], first["metric_name"]: rows["metric"]}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...framework.messages import alternatives
 from .provenance import changed
-from .schema import BASELINE, MEASURED, RESULT, ResultError, read_result
+from .schema import BASELINE, MEASURED, REQUANTISE, RESULT, SEARCH, ResultError, read_result
 
 TEST, VALIDATION = "test", "validation"
 _NESTED = ("schema", "overrides", "versions", "environment", "metrics", "weight_bytes")
@@ -33,6 +33,18 @@ def uncompressed(rows: pd.DataFrame) -> pd.Series:
     return (rows["algorithm"] == BASELINE) & ~(rows["ratio"] > 1)
 
 
+def curve_of(overrides: str) -> str:
+    """Returns what all points of a trial's trade-off curve have in common, as canonical JSON.
+
+    Points of one training with other steps are on its curve, and all that a search tries are on one.
+
+    Args:
+      overrides: as in the column `overrides`.
+    """
+    shared = {name: value for name, value in json.loads(overrides).items() if name != REQUANTISE}
+    return json.dumps({**shared, SEARCH: True} if SEARCH in shared else shared, sort_keys=True)
+
+
 def load_results(directory: str | os.PathLike, metric: str | None = None) -> pd.DataFrame:
     """Reads every `result.json` at any depth below `directory`, one row for each.
 
@@ -49,8 +61,8 @@ def load_results(directory: str | os.PathLike, metric: str | None = None) -> pd.
         validation split, NaN where nothing is held out. `constant`: the value on `split` of the best constant
         answer, NaN where the task does not say it.
       - `metric:NAME:SPLIT`: every metric on every split.
-      - `overrides` is canonical JSON; each gin parameter in it also has a column of its own,
-        `gin:<parameter>` (None where a trial does not set it; lists and objects as JSON).
+      - `overrides` is canonical JSON; each gin parameter in it, and each that a search has set, also has a
+        column of its own, `gin:<parameter>` (None where a trial does not set it; lists and objects as JSON).
       - `version:<package>`, `environment:<name>`; `code`, the hashes of the algorithm's code, as JSON, and
         `stale`, whether that code is another now (False where it is not known).
       - `directory` is the trial's folder.
@@ -125,13 +137,21 @@ def _row(record: dict[str, Any], directory: Path, metric: str | None) -> dict[st
     row["code"] = json.dumps(record["code"], sort_keys=True)
     row["stale"] = bool(changed(record["code"]))
     row.update(_counting(record, directory, metric))
-    for name, value in sorted(record["overrides"].items()):
+    for name, value in sorted(flat(record["overrides"]).items()):
         row[OVERRIDE + name] = json.dumps(value) if isinstance(value, (list, dict)) else value
     for prefix, field in ((VERSION, "versions"), (ENVIRONMENT, "environment")):
         row.update({prefix + name: value for name, value in sorted(record[field].items())})
     for name, known in (record["metrics"] or {}).items():
         row.update({f"{METRIC}{name}:{split}": value for split, value in known["value"].items()})
     return row
+
+
+def flat(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Returns overrides with what a search has set among the others."""
+    found = overrides.get(SEARCH)
+    if not isinstance(found, dict):
+        return overrides
+    return {**{name: value for name, value in overrides.items() if name != SEARCH}, **found}
 
 
 def _counting(record: dict[str, Any], directory: Path, metric: str | None) -> dict[str, Any]:

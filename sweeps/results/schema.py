@@ -23,6 +23,8 @@ BASELINE = "none"
 STATUSES = ("ok", "failed", "blocked", "stopped")
 REQUANTISE = "trial.requantise"
 """Name of the override of a trial that stores another's model with other steps; it says by which factor."""
+SEARCH = "sweep.search"
+"""Name of the override of a trial that a search has added; it holds what the search has set."""
 MAX_FILE_BYTES = 4_000_000
 
 Check = tuple[Callable[[Any], bool], str]

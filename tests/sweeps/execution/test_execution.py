@@ -26,7 +26,7 @@ from lambdapress.sweeps.execution.progress import Watcher
 from lambdapress.sweeps.execution.sweep import run_plan, run_sweep, states
 from lambdapress.sweeps.gin.bindings import ConfigError
 from lambdapress.sweeps.gin.isolation import isolated
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import plan
 from lambdapress.sweeps.results.summary import summarise
 from lambdapress.sweeps.trial.trial import LOCK, Trial

@@ -9,7 +9,7 @@ import pytest
 from lambdapress.framework.surgery.private import uses_onednn
 from lambdapress.sweeps import run_sweep
 from lambdapress.sweeps.execution.job import ExecutionError
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import plan
 from lambdapress.sweeps.results.provenance import environment
 from lambdapress.sweeps.worker_process import ONEDNN, Death

@@ -14,7 +14,7 @@ from lambdapress.sweeps.execution.job import Job
 from lambdapress.sweeps.execution.progress import Watcher
 from lambdapress.sweeps.execution.sweep import run_plan, states
 from lambdapress.sweeps.gin.bindings import ConfigError
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import Plan, plan
 from lambdapress.sweeps.report.tables import render
 from lambdapress.sweeps.results.summary import summarise

@@ -19,7 +19,7 @@ from lambdapress.framework.task import tasks
 from lambdapress.framework.training import checkpoint
 from lambdapress.sweeps.cli.main import _report
 from lambdapress.sweeps.execution.sweep import run_plan, states
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import Plan, plan
 from lambdapress.sweeps.report.plot import draw
 from lambdapress.sweeps.report.tables import render

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapress.sweeps.plan import grid
-from lambdapress.sweeps.plan.grid import Point, Sweep
+from lambdapress.sweeps.plan.definition import Sweep
+from lambdapress.sweeps.plan.grid import Point
 
 USES = {"none": False, "a": True, "b": True}
 axes = st.dictionaries(

@@ -9,7 +9,7 @@ import pytest
 from lambdapress.sweeps.gin.bindings import ConfigError
 from lambdapress.sweeps.gin.files import packaged
 from lambdapress.sweeps.gin.isolation import isolated
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import Plan, plan
 
 SMALL = "sweep.tasks = ['digits']\nsweep.algorithms = ['none', 'power_law']\nsweep.lmbdas = [1, 2]\n"
@@ -176,7 +176,7 @@ def test_planning_leaves_the_callers_gin_config_alone(sweep_file):
             {"sweep.lmbdas": [[1.0], [2.0]]},
             "cannot change the sweep itself; list the values in sweep.lmbdas",
         ),
-        ({"sweep.seeds": [[0], [1]]}, "a grid cannot change the sweep itself"),
+        ({"sweep.seeds": [[0], [1]]}, "a trial cannot change the sweep itself"),
     ],
 )
 def test_an_axis_without_effect_is_refused(grid, message):

@@ -13,7 +13,7 @@ from lambdapress.framework import load, size_report
 from lambdapress.sweeps.cli.main import main
 from lambdapress.sweeps.execution.sweep import run_plan, states
 from lambdapress.sweeps.gin.bindings import ConfigError
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import plan
 from lambdapress.sweeps.plan.recorded import recorded, requantise_plan
 from lambdapress.sweeps.results.frames import load_results

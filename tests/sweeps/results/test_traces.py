@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.results.schema import ResultError
 from lambdapress.sweeps.results.traces import Stop, Trace, beaten_at, read_trace
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lambdapress.sweeps.gin.bindings import ConfigError
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import plan as plan_sweep
 from lambdapress.sweeps.results.schema import main_value, read_result
 from lambdapress.sweeps.trial.run import run_trial

@@ -12,7 +12,7 @@ from lambdapress.framework import CompressionWarning, load, to_plain
 from lambdapress.framework.task import tasks
 from lambdapress.sweeps.execution.sweep import run_sweep
 from lambdapress.sweeps.gin.isolation import isolated
-from lambdapress.sweeps.plan.grid import Sweep
+from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.tasks.digits import Digits
 
 
