@@ -40,6 +40,7 @@ setup(
         "lambdapress.gin_configs": ["**/*.gin", "**/*.csv"],
         "lambdapress.framework": ["__init__.pyi"],  # the public faces are read from these
         "lambdapress.sweeps": ["__init__.pyi"],
+        "lambdapress.sweeps.page": ["*.html", "*.css", "*.js"],
     },
     include_package_data=False,
     zip_safe=False,
@@ -55,6 +56,7 @@ setup(
         "gin-config>=0.5",
         "numpy<2",
         "pandas>=2,<3",
+        "pyyaml",
         "matplotlib>=3.7",
         "requests",
         "scikit-learn>=1.3",
@@ -69,8 +71,16 @@ setup(
     ],
     extras_require={
         "search": ["optuna>=4,<5"],  # sweep.search
+        "mlflow": ["mlflow-skinny>=3"],  # lambdapress track --to mlflow
+        "wandb": ["wandb>=0.19"],  # lambdapress track --to wandb
+        "report": ["plotly>=6,<8"],  # lambdapress report, watch; figures in notebooks
         "dev": [
             "optuna>=4,<5",
+            "plotly>=6,<8",
+            "playwright>=1.50",  # drives a browser in the tests of reports
+            "mlflow-skinny>=3",
+            "wandb>=0.19",
+            "huggingface_hub>=0.30",  # reads the model cards that are written
             "pytest>=8.3",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",

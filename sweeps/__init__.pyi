@@ -9,9 +9,11 @@ from .execution.executor import Executor as Executor
 from .execution.executor import executors as executors
 from .execution.job import ExecutionError as ExecutionError
 from .execution.sweep import run_sweep as run_sweep
+from .page.figures import figure as figure
+from .page.write import write_report as write_report
 from .plan.definition import Sweep as Sweep
 from .report.plot import draw as draw
+from .report.shown import load_results as load_results
 from .report.tables import render as render
-from .results.frames import load_results as load_results
 from .results.summary import summarise as summarise
 from .statistics.pareto import hypervolume as hypervolume

@@ -55,7 +55,7 @@ def save(model: tf.keras.Model, path: PathLike) -> int:
     # Entries of computed weights come first.
     for computed, entry in zip(computed_weights_of(model), entries, strict=False):
         if isinstance(computed, Projected):
-            check_decoding(computed.algorithm, computed.spec, computed.tensors(), _tensors_of(entry))
+            check_decoding(computed.algorithm, computed.spec, computed.tensors(), tensors_of_entry(entry))
     return file.write(path, entries, metadata_of(model))
 
 
@@ -155,7 +155,7 @@ def _replacement(weight: Weight, entry: Entry, kind: type[ComputedWeight], sourc
     try:
         algorithm = algorithms.get(entry.algorithm)(**entry.config)
         trainable = kind is Projected and weight.variable.trainable
-        return Replacement(weight, algorithm, _tensors_of(entry), kind, trainable)
+        return Replacement(weight, algorithm, tensors_of_entry(entry), kind, trainable)
     except UnknownNameError:
         raise
     except _UNDECODABLE as error:
@@ -227,7 +227,8 @@ def _to_storage(tensor: Any) -> Tensor:
     return [bytes(item) for item in value] if value.dtype == object else np.asarray(value)
 
 
-def _tensors_of(entry: Entry) -> dict[str, tf.Tensor]:
+def tensors_of_entry(entry: Entry) -> dict[str, tf.Tensor]:
+    """Returns an entry's encoded tensors by name."""
     stored = entry.tensors.items()
     return {name: tf.constant(list(v) if isinstance(v, (list, tuple)) else v) for name, v in stored}
 

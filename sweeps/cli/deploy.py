@@ -82,8 +82,10 @@ def export(
       lambdapress export runs/digits/TRIAL --format savedmodel --decode during --out m/
       lambdapress export runs/digits/TRIAL --format tflite --decode before --out m.tflite
     """
+    from ...framework.atomic import write_atomically
     from ...framework.export.formats import make_format
     from ..deployment.trial_model import size_of, trial_model, zipped_size
+    from ..sharing.card import card
     from ..trial.trial import ARTEFACT
 
     option_values: dict[str, Any] = _pairs(options)
@@ -100,6 +102,9 @@ def export(
     click.echo(f"{path}: {size:,} bytes, {zipped:,} zipped (the container: {container:,})")
     if remark:
         click.echo(f"needs {remark}")
+    about = path.with_name(f"{path.name}.md")
+    write_atomically(about, card(trial, files=[path]).encode())
+    click.echo(f"{about}: its model card")
 
 
 @click.command()

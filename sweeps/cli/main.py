@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import deploy, models, points, results
+from . import deploy, look, models, points, results, share
 from .options import data_option, gin_option
 
 if TYPE_CHECKING:
@@ -249,7 +249,14 @@ def _report(frame: Any, out: Path) -> None:
         )
 
 
-for _command in [*results.COMMANDS, *points.COMMANDS, *models.COMMANDS, *deploy.COMMANDS]:
+for _command in [
+    *results.COMMANDS,
+    *look.COMMANDS,
+    *share.COMMANDS,
+    *points.COMMANDS,
+    *models.COMMANDS,
+    *deploy.COMMANDS,
+]:
     main.add_command(_command)
 
 

@@ -43,7 +43,7 @@ def table(
             raise ValueError("--json has this sweep's curves alone: leave --published and --against out.")
         click.echo(curves_text(summary))
         return
-    others = _others(summary, with_published, against)
+    others = others_of(summary, with_published, against)
     click.echo(tables.render(summary if others is None else beside(summary, others), style or "terminal"))
 
 
@@ -66,12 +66,12 @@ def plot(
     from ..results.summary import summarise
 
     frame = frames.load_results(directory, metric)
-    others = _others(summarise(frame), with_published, against)
+    others = others_of(summarise(frame), with_published, against)
     for path in pictures.plot(frame, out or directory, others):
         click.echo(path)
 
 
-def _others(summary: Any, with_published: bool, against: tuple[str, ...]) -> Any:
+def others_of(summary: Any, with_published: bool, against: tuple[str, ...]) -> Any:
     """Returns the figures of others that belong beside a summary, or None where none are asked for."""
     import pandas as pd
 

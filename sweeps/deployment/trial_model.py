@@ -41,6 +41,16 @@ def trial_model(
     """
     from ...framework import load
 
+    with trial_task(directory, data_dir) as task:
+        yield task, load(Path(directory) / ARTEFACT, task.build_model(), decode=decode)
+
+
+@contextlib.contextmanager
+def trial_task(directory: PathLike, data_dir: PathLike | None = None) -> Iterator[Any]:
+    """Yields a finished trial's task, while gin holds the trial's config.
+
+    Args and errors are those of `trial_model`, but the model's file is not read.
+    """
     directory = Path(directory)
     for name in (ARTEFACT, RESULT, CONFIG):
         if not (directory / name).is_file():
@@ -50,8 +60,7 @@ def trial_model(
     with isolated(), data_folder(data_dir):
         registries.load_all()
         load_config(read_file(directory / CONFIG))
-        task = registries.tasks().build(result["task"])
-        yield task, load(directory / ARTEFACT, task.build_model(), decode=decode)
+        yield registries.tasks().build(result["task"])
 
 
 def size_of(path: Path) -> int:

@@ -13,12 +13,10 @@ from ..results.frames import VALIDATION, uncompressed
 from ..statistics.pareto import pareto_mask
 from . import units
 from .metric_axis import MetricAxis, log_ticks, view
+from .styles import Curve
 
 _REFERENCE = (0, (4, 3))
 DARK, GREY = "#222222", "#777777"
-
-Curve = tuple[str, str]
-"""An algorithm, and what the points of a curve have in common as `frames.curve_of` says it."""
 
 
 def on(curve: Curve, rows: pd.DataFrame) -> pd.DataFrame:

@@ -22,15 +22,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..results.frames import curve_of, uncompressed
 from ..results.published import of_same_metric
 from ..results.summary import summarise
 from . import units
-from .override_texts import settings
-from .panel import DARK, GREY, Curve, literal, on, panel
+from .panel import DARK, GREY, literal, on, panel
+from .styles import COLORS, Curve, curve_styles, shared
 
-# P. Tol's high-contrast and medium-contrast schemes: distinct for the colour-blind, and in grey.
-_COLORS = ("#004488", "#BB5566", "#DDAA33", "#6699CC", "#994455", "#997700", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", (0, (6, 1.5, 1, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (9, 2)))
 _NAME = "tradeoff"
@@ -93,9 +90,9 @@ def draw(
       ValueError: if there are more or fewer `axes` than tasks.
       ResultError: as `results.summarise` does.
     """
-    frame = frame.assign(curve=frame["overrides"].map(curve_of))
+    frame = frame.assign(curve=shared(frame["overrides"]))
     summary = summarise(frame)
-    summary = summary.assign(curve=summary["overrides"].map(curve_of))
+    summary = summary.assign(curve=shared(summary["overrides"]))
     finished = summary[summary["n"] > 0]
     tasks = sorted(summary["task"].unique())
     styles = _styles(finished)
@@ -130,17 +127,14 @@ def draw(
 
 def _styles(summary: pd.DataFrame) -> dict[Curve, dict[str, Any]]:
     """Returns the look of each curve, the same in all panels."""
-    compressed = summary[~uncompressed(summary)]
-    curves = sorted(set(zip(compressed["algorithm"], compressed["curve"], strict=True)))
-    texts, _ = settings([shared for _, shared in curves])
     return {
         curve: {
-            "color": _COLORS[i % len(_COLORS)],
-            "marker": _MARKERS[(i + i // len(_MARKERS)) % len(_MARKERS)],
-            "linestyle": _LINES[i % len(_LINES)],
-            "label": literal(f"{curve[0]} ({text})" if text else curve[0]),
+            "color": COLORS[style.color],
+            "marker": _MARKERS[style.marker],
+            "linestyle": _LINES[style.line],
+            "label": literal(style.label),
         }
-        for i, (curve, text) in enumerate(zip(curves, texts, strict=True))
+        for curve, style in curve_styles(summary).items()
     }
 
 

@@ -101,7 +101,7 @@ def _points(trials: pd.DataFrame, held_out: bool) -> pd.DataFrame:
     """Returns points, seeds and `_VALUES`; of the metric on which points are chosen, larger is better."""
     sign = np.where(trials["direction"] == "lower", -1.0, 1.0)
     chosen = sign * trials["validation" if held_out else "metric"]
-    point = trials["lmbda"].map(repr) + " " + trials["setting"]
+    point = [f"{lmbda!r} {own}" for lmbda, own in zip(trials["lmbda"], trials["setting"], strict=True)]
     return trials[["seed", "size_bytes", "metric"]].assign(point=point, chosen=chosen)
 
 

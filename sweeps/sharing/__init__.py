@@ -1,0 +1,1 @@
+"""Takes results to where others look for them: model cards, experiment trackers."""
