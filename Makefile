@@ -9,8 +9,9 @@ ARGS :=
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: venv ## a sweep on real handwriting: prints the table, writes the plot
+demo: venv ## a sweep on real handwriting: prints the table, writes the plot and the report
 	@.venv/bin/lambdapress sweep sweeps/digits.gin --out runs/digits
+	@.venv/bin/lambdapress report runs/digits
 
 PYTEST := $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal
 APART := tests/tasks/test_official_coverage.py tests/architectures

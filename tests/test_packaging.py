@@ -77,7 +77,7 @@ def test_the_wheel_holds_every_module_and_config_and_nothing_else(wheel: Path):
     expected = {
         f"lambdapress/{path.relative_to(ROOT).as_posix()}"
         for room in ROOMS
-        for pattern in ("*.py", "*.pyi", "*.gin", "*.csv")
+        for pattern in ("*.py", "*.pyi", "*.gin", "*.csv", "*.html", "*.css", "*.js")
         for path in (ROOT / room).rglob(pattern)
     }
     names = set(zipfile.ZipFile(wheel).namelist())

@@ -146,8 +146,10 @@ def benchmark(
     """
     from rich.console import Console
 
+    from ...framework.atomic import write_atomically
     from ..deployment.benchmark import benchmark as measure
     from ..deployment.table import render
+    from ..trial.trial import BENCHMARK
 
     with Console(stderr=True).status("") as status:
         frame = measure(
@@ -159,6 +161,7 @@ def benchmark(
             report=lambda text: status.update(f"Measuring: {text}"),
             metric=metric,
         )
+    write_atomically(Path(trial) / BENCHMARK, frame.to_csv(index=False).encode())
     width = Console().width if sys.stdout.isatty() else 150
     click.echo(render(frame, style or "terminal", width), nl=False)
 

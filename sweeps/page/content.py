@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import scipy.stats
 
@@ -20,7 +21,7 @@ from ..results.published import of_same_metric
 from ..results.schema import RESULT, ResultError, error_line, read_result
 from ..results.summary import summarise
 from .comparisons import comparisons
-from .details import details
+from .details import details, latencies
 
 _MOST_SEEDS = 100
 _ERROR_CHARACTERS = 500
@@ -116,18 +117,19 @@ def content(
         "students_t": [_students_t(n) for n in range(_MOST_SEEDS)],
         "published": _published(summary, others),
         "comparisons": comparisons(frame, summary),
+        "latencies": latencies(telling),
         **details(telling),
         **more(telling),
     }
 
 
 def _telling(frame: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """Returns the finished trials: baselines and Pareto-optimal ones first, then by size."""
+    """Returns the finished trials: baselines, then Pareto-optimal ones, then the others."""
     keys = ["task", "algorithm", "overrides", "lmbda"]
     ranked = frame[frame["status"] == "ok"].merge(summary[[*keys, "pareto"]], on=keys, how="left")
-    first = ~(ranked["pareto"] | uncompressed(ranked))
-    order = pd.DataFrame({"first": first, "seed": ranked["seed"], "size": ranked["size_bytes"]})
-    return ranked.loc[order.sort_values(["first", "seed", "size"], kind="stable").index]
+    rank = np.where(uncompressed(ranked), 0, np.where(ranked["pareto"], 1, 2))
+    order = pd.DataFrame({"rank": rank, "seed": ranked["seed"], "size": ranked["size_bytes"]})
+    return ranked.loc[order.sort_values(["rank", "seed", "size"], kind="stable").index]
 
 
 def _tasks(frame: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ import pandas as pd
 from ...framework.container import file as container
 from ...framework.container.header import ContainerError
 from ..results.schema import RESULT, ResultError, read_result
-from ..trial.trial import ARTEFACT, CONFIG, EPOCHS
+from ..trial.trial import ARTEFACT, BENCHMARK, CONFIG, EPOCHS
 
 MOST_CHARACTERS = 6_000_000
 """Of the details of all trials together, as JSON; those of the most telling trials come first."""
 _MOST_EPOCHS = 120
+_MOST_ROWS = 100_000
 _MOST_CONFIG = 200_000
 
 
@@ -65,13 +67,28 @@ def details(telling: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def latencies(trials: pd.DataFrame) -> dict[str, float]:
+    """Returns the median seconds at batch 1 of each benchmarked trial's fastest file, by identity."""
+    found = {}
+    for identity, directory in zip(trials["identity"], trials["directory"], strict=True):
+        times = [_number(row.get("b1_median")) for row in _rows(Path(directory) / BENCHMARK)]
+        known = [time for time in times if time is not None and time > 0]
+        if known:
+            found[identity] = min(known)
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(itertools.islice(csv.DictReader(file), _MOST_ROWS))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
 def _epochs(folder: Path) -> dict[str, list[float | None]]:
     """Returns the columns of a trial's training; of many epochs, some at equal distances and the last."""
-    try:
-        with open(folder / EPOCHS, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return {}
+    rows = _rows(folder / EPOCHS)
     step = math.ceil(len(rows) / _MOST_EPOCHS) or 1
     kept = rows[::step] + ([rows[-1]] if rows and (len(rows) - 1) % step else [])
     names = [name for name in (rows[0] if rows else {}) if name]

@@ -147,7 +147,7 @@ LP.tradeoff = () => {
   function bars(own, name, to) {
     const ends = own.map((m) => [m[name] - (m[`${name}_ci`] ?? 0), m[name] + (m[`${name}_ci`] ?? 0)].map((v) => to(name === "x" ? Math.max(v, m.x / 50) : v)));
     const centre = own.map((m) => to(m[name]));
-    return { type: "data", symmetric: false, thickness: 1, width: 3, array: ends.map((e, i) => Math.max(...e) - centre[i]),
+    return { type: "data", symmetric: false, thickness: 0.8, width: 3, color: `${LP.curveColor(LP.content.curves[own[0].curve])}99`, array: ends.map((e, i) => Math.max(...e) - centre[i]),
       arrayminus: ends.map((e, i) => centre[i] - Math.min(...e)) };
   }
 

@@ -53,6 +53,8 @@ def test_export_writes_where_it_says(trial, tmp_path):
     arguments = ["export", str(trial), "--format"]
     ran = run(main, [*arguments, "tflite", "--decode", "before", "--out", str(tmp_path / "a" / "m.tflite")])
     assert ran.exit_code == 0 and (tmp_path / "a" / "m.tflite").is_file(), ran.output
+    card = (tmp_path / "a" / "m.tflite.md").read_text(encoding="utf-8")
+    assert card.startswith("---\n") and "Interpreter('m.tflite')" in card
     ran = run(main, [*arguments, "savedmodel"])
     assert ran.exit_code == 0 and (trial / "model_during" / "saved_model.pb").is_file(), ran.output
     assert f"{size_of(trial / 'model_during'):,} bytes" in ran.output
