@@ -1,7 +1,7 @@
 """Keeps a process of our own that calls a function for us again and again, and says how it died.
 
-Native code can end a process at any time. The worker has a pipe for its work and one for what it writes to
-its standard error, and shares nothing else: no queue or semaphore that a kill could leave locked. A worker
+Native code can end a process at any time. The worker has a pipe for its work and one for what it
+prints, and shares nothing else: no queue or semaphore that a kill could leave locked. A worker
 whose owner is gone ends itself.
 """
 
@@ -14,6 +14,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,9 +97,13 @@ class Worker:
           raises: an error that it raises with a message: `take` raises it here. Any other ends the process.
           threads: how many threads TensorFlow uses there; None: as many as it likes.
           environment: environment variables of the process, in place of ours or beside them.
+
+        `heard` may be set to a function that takes what the process prints, and returns what of it is to go
+        to our standard error: all of it, if nothing is set.
         """
         self._environment = dict(environment or {})
         self._function, self._raises, self._threads = function, raises, threads
+        self.heard: Callable[[bytes], bytes] = lambda text: text
         self._alive = self._ready = self._dying = False
         self._pipe: Any = None
         self._errors: Any = None
@@ -109,6 +114,11 @@ class Worker:
     def alive(self) -> bool:
         """True if there is a process that can take a call."""
         return self._alive and self._process.is_alive()
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number; None where there is none."""
+        return self._process.pid if self._alive else None
 
     @property
     def ready(self) -> bool:
@@ -195,7 +205,7 @@ class Worker:
         return death
 
     def _pass_on(self) -> None:
-        """Writes to our standard error what the process has written to its own, and keeps the last lines.
+        """Writes to our standard error what the process has printed, and keeps the last lines.
 
         The long dump of a process that dies is kept alone.
         """
@@ -210,6 +220,7 @@ class Worker:
                 return
             shown = b"" if self._dying else text.partition(_FATAL.encode())[0]
             self._dying = self._dying or len(shown) < len(text)
+            shown = self.heard(shown) if shown else shown
             with contextlib.suppress(OSError):
                 os.write(2, shown)
             self._written.extend(text.splitlines(keepends=True))
@@ -245,8 +256,10 @@ def _environment(threads: int | None, own: Mapping[str, str]) -> Iterator[None]:
 
 def _serve(pipe: Any, errors: Any, function: Callable[[Any], Any], raises: type[Exception]) -> None:
     """Takes calls and sends results until the owner closes the pipe or dies."""
-    os.dup2(errors.fileno(), 2)
+    for descriptor in (1, 2):
+        os.dup2(errors.fileno(), descriptor)
     errors.close()
+    sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]
     faulthandler.enable()
     parent = multiprocessing.parent_process()
     assert parent is not None

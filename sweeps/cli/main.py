@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import deploy, look, models, points, results, share
-from .options import data_option, gin_option
+from . import deploy, look, models, points, results, share, upkeep
+from .options import bytes_of, data_option, gin_option, limit_options, seconds_of
 
 if TYPE_CHECKING:
     from ..plan.plan import Plan
@@ -117,6 +117,7 @@ def main(debug: bool) -> None:
 @click.option(
     "--retry-stale", is_flag=True, help="Also runs the trials whose algorithm's code has changed since."
 )
+@limit_options
 def sweep(
     sweep: str,
     out: str | None,
@@ -127,6 +128,10 @@ def sweep(
     dry_run: bool,
     retry_failed: bool,
     retry_stale: bool,
+    trial_timeout: str | None,
+    trial_memory: str | None,
+    max_hours: float | None,
+    fail_fast: bool,
 ) -> None:
     """Runs the trials of a sweep that have no result yet.
 
@@ -139,9 +144,16 @@ def sweep(
       lambdapress sweep my_sweep.gin --out results/my_sweep --gin 'sweep.seeds = [0]'
       lambdapress sweep mnist_notebook --data-dir ~/tensorflow_datasets --dry-run
     """
+    from ..execution.limits import Limits
     from ..execution.sweep import run_planned
     from ..plan.plan import plan
 
+    limits = Limits(
+        trial_timeout=None if trial_timeout is None else seconds_of("--trial-timeout", trial_timeout),
+        trial_memory=None if trial_memory is None else bytes_of("--trial-memory", trial_memory),
+        max_hours=max_hours,
+        fail_fast=fail_fast,
+    )
     planned = plan(sweep, bindings)
     directory = Path(out) if out else Path("runs") / planned.name
     if dry_run:
@@ -157,6 +169,7 @@ def sweep(
             data_dir=data_dir,
             retry_failed=retry_failed,
             retry_stale=retry_stale,
+            limits=limits,
         )
         _report(frame, directory)
 
@@ -253,6 +266,7 @@ for _command in [
     *results.COMMANDS,
     *look.COMMANDS,
     *share.COMMANDS,
+    *upkeep.COMMANDS,
     *points.COMMANDS,
     *models.COMMANDS,
     *deploy.COMMANDS,

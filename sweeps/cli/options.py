@@ -1,10 +1,14 @@
-"""Defines the options that several commands take."""
+"""Defines the options that several commands take, and reads sizes and times."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
+
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def gin_option(command: Any) -> Any:
@@ -43,3 +47,41 @@ def others_options(command: Any) -> Any:
         help="Adds the curves of a file in the form of CompressAI's evaluations (see `table --json`).",
     )
     return published(against(command))
+
+
+def bytes_of(option: str, text: str) -> float:
+    """Reads a size such as `20000`, `20kB` or `1.5MB`.
+
+    Raises:
+      ValueError: for another text.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?)b?\s*", text.lower())
+    if match is None:
+        raise ValueError(f"{option} is {text!r}; give a number of bytes, such as 20000, 20kB or 1.5MB.")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Reads a time such as `90`, `90s`, `30m` or `1.5h`.
+
+    Raises:
+      ValueError: for another text.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text.lower())
+    if match is None:
+        raise ValueError(f"{option} is {text!r}; give a time, such as 90s, 30m or 1.5h.")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def limit_options(command: Any) -> Any:
+    """Adds the options that bound trials and the sweep; the command gets what `limits_of` takes."""
+    for option in (
+        click.option("--fail-fast", is_flag=True, help="Stops at the first trial that fails."),
+        click.option("--max-hours", type=float, help="Stops the sweep then; the same command goes on."),
+        click.option("--trial-memory", metavar="N", help="Kills a trial with more in memory, such as 8GB."),
+        click.option(
+            "--trial-timeout", metavar="T", help="Kills a trial that makes no step for so long, such as 30m."
+        ),
+    ):
+        command = option(command)
+    return command

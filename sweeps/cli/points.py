@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import data_option, gin_option
-
-_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+from .options import bytes_of, data_option, gin_option
 
 
 @click.command()
@@ -93,7 +90,7 @@ def find(
     from ..report.tables import render
     from ..results.summary import summarise
 
-    target = Target(max_drop, None if max_bytes is None else _bytes(max_bytes))
+    target = Target(max_drop, None if max_bytes is None else bytes_of("--max-bytes", max_bytes))
     found = search(
         task,
         algorithm,
@@ -121,13 +118,6 @@ def find(
         f"Its files: {best['directory']}\n"
         f"To ship it: lambdapress export {best['directory']} --format tflite --out model.tflite"
     )
-
-
-def _bytes(text: str) -> float:
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?)b?\s*", text.lower())
-    if match is None:
-        raise ValueError(f"--max-bytes is {text!r}; give a number of bytes, such as 20000, 20kB or 1.5MB.")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def _factors(text: str) -> list[float]:

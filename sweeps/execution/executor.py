@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ...framework.registry import Registry
-from .job import MAX_ATTEMPTS, Job, Result, record_death
+from ..results.schema import error_line
+from .job import MAX_ATTEMPTS, ExecutionError, Job, Result, record_death
 from .progress import Watcher
 
 BUSY_SECONDS = 0.5
@@ -86,7 +87,13 @@ executors: Registry[Executor] = Registry("executor", gin=False)
 """Every executor by name."""
 
 
-def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[str, Result]:
+def run_jobs(
+    jobs: Sequence[Job],
+    executor: Executor,
+    watch: Watcher,
+    until: float | None = None,
+    fail_fast: bool = False,
+) -> dict[str, Result]:
     """Runs jobs in their order until each has a result, and closes the executor.
 
     A process that dies costs its trial an attempt; after `MAX_ATTEMPTS` the trial is recorded as failed.
@@ -97,6 +104,8 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
       jobs: the jobs to run.
       executor: runs them.
       watch: is told of every result.
+      until: when to stop, by `time.monotonic()`; what runs then is cut off, and goes on another time.
+      fail_fast: whether to stop at the first trial that has failed.
 
     Returns:
       Results by the trials' identities.
@@ -111,6 +120,11 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
 
     with contextlib.closing(executor):
         while pending or running:
+            if until is not None and time.monotonic() > until:
+                raise ExecutionError(
+                    f"The time is up (--max-hours), and {len(unfinished)} trials have no result yet; the "
+                    "same command goes on."
+                )
             while running < executor.capacity and (job := _next(pending, unfinished)) is not None:
                 executor.submit(job)
                 running += 1
@@ -131,6 +145,11 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, watch: Watcher) -> dict[st
                 results[job.trial.identity] = result
                 unfinished.discard(job.trial.identity)
                 watch.finished(job.trial, job.directory, result)
+                if fail_fast and result["status"] == "failed":
+                    raise ExecutionError(
+                        f"{job.trial} failed, and --fail-fast stops there; {len(unfinished)} trials have no "
+                        f"result yet. {error_line(result['error'] or '')}".rstrip()
+                    )
     return results
 
 

@@ -20,6 +20,7 @@ from ..results.schema import RESULT, result_in
 from ..results.traces import Stop
 from ..trial.run import blank_result, run_trial, write_result
 from ..trial.trial import LOCK, Trial
+from .limits import Limits
 from .progress import Writer
 
 MAX_ATTEMPTS = 2
@@ -45,6 +46,7 @@ class Job:
       attempts: which attempt this is, from 1.
       stale: text of a result that is to be replaced; any other result that is there by then stays.
       stop: when the trial stops early; None: it does not.
+      limits: when its process is killed; for the executor.
     """
 
     trial: Trial
@@ -52,6 +54,7 @@ class Job:
     attempts: int = 1
     stale: str | None = None
     stop: Stop | None = None
+    limits: Limits = Limits()
 
 
 def attempt(job: Job) -> Result | None:

@@ -6,14 +6,20 @@ import os
 import time
 from collections.abc import Sequence
 from multiprocessing import connection as mp_connection
+from pathlib import Path
 from typing import Any
 
+from ..trial.trial import PROGRESS
 from ..worker_process import ONEDNN, Death, Worker
 from .executor import Executor, Outcome, executors
 from .job import ExecutionError, Job, attempt
+from .limits import Limits, TrialLog, resident_bytes
 
 MOST_WORKERS = 4
 """Most workers by default: one for each core, up to this, as each has TensorFlow in memory."""
+LOOK_SECONDS = 1.0
+START_SECONDS = 300.0
+"""A process may take so long to start before its trial's time counts."""
 MAX_TRIALS = 20
 """Most trials that one worker process runs: TensorFlow keeps some memory of each."""
 
@@ -33,6 +39,7 @@ class Processes(Executor):
 
     def wait(self, seconds: float) -> list[Outcome]:
         outcomes = [worker.take() for worker in _stirring(self._workers, seconds)]
+        outcomes += [worker.cut_off() for worker in self._workers]
         return [outcome for outcome in outcomes if outcome is not None]
 
     def close(self) -> None:
@@ -69,6 +76,7 @@ class _Trials:
         self._worker = self._made(None)
         self._count = 0
         self._onednn: bool | None = None
+        self._started = self._looked = 0.0
         self.job: Job | None = None
 
     def _made(self, onednn: bool | None) -> Worker:
@@ -76,12 +84,13 @@ class _Trials:
         return Worker(attempt, ExecutionError, self._threads, own)
 
     def start(self, job: Job) -> None:
-        if self._count >= MAX_TRIALS or job.trial.onednn != self._onednn:
+        if self._count >= MAX_TRIALS or job.trial.onednn != self._onednn or self._is_large(job.limits, 0.5):
             self._worker.stop()
             self._onednn = job.trial.onednn
             self._worker = self._made(self._onednn)
         self._count = self._count + 1 if self._worker.alive else 1
-        self.job = job
+        self.job, self._started = job, time.time()
+        self._worker.heard = TrialLog(job.directory)
         self._worker.start(job)
 
     def waitables(self) -> list[Any]:
@@ -109,5 +118,46 @@ class _Trials:
             )
         return Outcome(job, death=str(value), details=value.details)
 
+    def cut_off(self) -> Outcome | None:
+        """Kills the process if its trial has overstepped a limit, and says which; looks once a second."""
+        job, now = self.job, time.time()
+        if job is None or not job.limits.of_trials or now < self._looked + LOOK_SECONDS:
+            return None
+        self._looked = now
+        death = self._overstepped(job, now)
+        if death is None:
+            return None
+        self._worker.take()  # what it has printed by now
+        self._worker.stop()
+        self.job = None
+        return Outcome(job, death=death)
+
+    def _overstepped(self, job: Job, now: float) -> str | None:
+        limits = job.limits
+        if limits.trial_timeout is not None:
+            silent = now - max(self._started, _last_progress(job.directory))
+            allowed = limits.trial_timeout + (0 if self._worker.ready else START_SECONDS)
+            if silent > allowed:
+                return f"killed after {silent:,.0f} seconds without a step (--trial-timeout)"
+        if self._is_large(limits, 1.0):
+            return (
+                f"killed: it had more than {limits.trial_memory or 0:,.0f} bytes in memory (--trial-memory)"
+            )
+        return None
+
+    def _is_large(self, limits: Limits, share: float) -> bool:
+        pid = self._worker.pid
+        if limits.trial_memory is None or pid is None:
+            return False
+        return resident_bytes(pid) > share * limits.trial_memory
+
     def stop(self) -> None:
         self._worker.stop()
+
+
+def _last_progress(directory: Path) -> float:
+    """Returns when a trial last said something, in seconds since 1970; 0 if it has not."""
+    try:
+        return (directory / PROGRESS).stat().st_mtime
+    except OSError:
+        return 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from . import progress
 from .executor import executors, run_jobs
 from .further import run_further
 from .job import Job
+from .limits import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +42,7 @@ def run_sweep(
     data_dir: str | Path | None = None,
     retry_failed: bool = False,
     retry_stale: bool = False,
+    limits: Limits | None = None,
 ) -> pd.DataFrame:
     """Runs every trial of a sweep that has no result yet.
 
@@ -57,6 +61,7 @@ def run_sweep(
       data_dir: sets `TFDS_DATA_DIR` for the run.
       retry_failed: whether trials recorded as failed are run again.
       retry_stale: whether trials whose algorithm's code in this package has changed since are run again.
+      limits: when trials, or the sweep, are cut off.
 
     Returns:
       One row for each trial of this sweep, as from `load_results`.
@@ -78,6 +83,7 @@ def run_sweep(
         data_dir=data_dir,
         retry_failed=retry_failed,
         retry_stale=retry_stale,
+        limits=limits,
     )
 
 
@@ -89,13 +95,17 @@ def run_planned(
     gin: Sequence[str] = (),
     retry_failed: bool = False,
     retry_stale: bool = False,
+    limits: Limits | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Runs a sweep that is planned already, with the arguments and errors of `run_sweep`."""
 
+    hours = None if limits is None else limits.max_hours
+    until = None if hours is None else time.monotonic() + 3600 * hours
+
     def run(plan: Plan, first: bool) -> pd.DataFrame:
         retries = {"retry_failed": retry_failed and first, "retry_stale": retry_stale and first}
-        return run_plan(plan, out, **retries, **options)
+        return run_plan(plan, out, limits=limits, until=until, **retries, **options)
 
     return run_further(planned, lambda more: plan(sweep, gin, more), run)
 
@@ -109,22 +119,30 @@ def run_plan(
     data_dir: str | Path | None = None,
     retry_failed: bool = False,
     retry_stale: bool = False,
+    limits: Limits | None = None,
+    until: float | None = None,
 ) -> pd.DataFrame:
-    """Runs a plan, with the arguments and errors of `run_sweep`."""
+    """Runs a plan, with the arguments and errors of `run_sweep`; `until` is as in `run_jobs`."""
     from ..results.frames import load_results
 
     name, workers = _chosen(executor, workers)
     cls = executors.get(name)
+    limits = limits or Limits()
+    if limits.of_trials and cls.in_this_process:
+        raise ValueError(
+            f"trial_timeout and trial_memory are for trials in processes of their own; the executor {name!r} "
+            "has none."
+        )
     out = Path(out) if out is not None else Path("runs") / planned.name
     out.mkdir(parents=True, exist_ok=True)
-    jobs = _jobs(planned, out, retry_failed, retry_stale)
+    jobs = [dataclasses.replace(job, limits=limits) for job in _jobs(planned, out, retry_failed, retry_stale)]
     if not cls.in_this_process:
         _check_importable(job.trial for job in jobs)
     show = progress.Bars if sys.stdout.isatty() else progress.Lines
     waiting = {job.directory: job.trial for job in jobs}
     with show(waiting, len(planned.trials)) as watch, data_folder(data_dir):
         if jobs:
-            run_jobs(jobs, cls(workers, len(jobs)), watch)
+            run_jobs(jobs, cls(workers, len(jobs)), watch, until, limits.fail_fast)
     frame = load_results(out)
     in_plan = frame["identity"].isin([trial.identity for trial in planned.trials])
     return frame[in_plan].reset_index(drop=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..report.override_texts import settings
+from ..report.comparison_table import curve_names
 from ..report.styles import shared
 from ..results.comparison import compare
 from ..results.frames import uncompressed
@@ -47,11 +47,10 @@ def comparisons(frame: pd.DataFrame, summary: pd.DataFrame) -> list[dict[str, An
             continue
         if compared.empty:
             continue
-        texts, _ = settings(list(compared["overrides"]))
         rows = [
             {
                 "task": row["task"],
-                "name": f"{row['algorithm']} ({text})" if text else row["algorithm"],
+                "name": name,
                 "rate": _known(row["bd_rate"]),
                 "rate_ci": _known(row["bd_rate_ci"]),
                 "metric": _known(row["bd_metric"]),
@@ -60,7 +59,7 @@ def comparisons(frame: pd.DataFrame, summary: pd.DataFrame) -> list[dict[str, An
                 "n": int(row["n"]),
                 "problem": row["problem"],
             }
-            for text, row in zip(texts, compared.to_dict("records"), strict=True)
+            for name, row in zip(curve_names(compared), compared.to_dict("records"), strict=True)
         ]
         found.append({"anchor": anchor, "rows": rows})
     return found

@@ -31,10 +31,7 @@ def render(compared: pd.DataFrame, style: str = "terminal", width: int = 120) ->
         return compared.to_csv(index=False, lineterminator="\n")
     if compared.empty:
         return "There is no other curve to compare.\n"
-    texts, _ = settings(list(compared["overrides"]))
-    names = [
-        f"{name} ({text})" if text else name for name, text in zip(compared["algorithm"], texts, strict=True)
-    ]
+    names = curve_names(compared)
     rows = [_cells(row, name) for name, (_, row) in zip(names, compared.iterrows(), strict=True)]
     anchor, method = compared["anchor"].iloc[0], compared["method"].iloc[0]
     notes = [
@@ -58,6 +55,17 @@ def render(compared: pd.DataFrame, style: str = "terminal", width: int = 120) ->
     with console.capture() as capture:
         console.print(table)
     return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), *notes]) + "\n"
+
+
+def curve_names(compared: pd.DataFrame) -> list[str]:
+    """Returns each curve's algorithm, with the settings in which it differs from others or the anchor."""
+    apart, _ = settings(list(compared["overrides"]))
+    whole, _ = settings(["{}", *compared["overrides"]])
+    own = compared["algorithm"] == compared["anchor"]
+    texts = [full if is_own else text for text, full, is_own in zip(apart, whole[1:], own, strict=True)]
+    return [
+        f"{name} ({text})" if text else name for name, text in zip(compared["algorithm"], texts, strict=True)
+    ]
 
 
 def _cells(row: Any, name: str) -> list[str]:

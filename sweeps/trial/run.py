@@ -20,7 +20,7 @@ from ..results.traces import TRACE, Stop
 from .machine_faults import is_of_the_machine
 from .parent import BlockedError
 from .settings import Settings
-from .trial import CHECKPOINT, CLOCK, CONFIG, EPOCHS, EVENTS, LOCK, OPERATIVE, PROGRESS, Report, Trial
+from .trial import CHECKPOINT, CLOCK, CONFIG, EPOCHS, EVENTS, LOCK, LOG, OPERATIVE, PROGRESS, Report, Trial
 
 
 def run_trial(
@@ -61,7 +61,7 @@ def run_trial(
     directory.mkdir(parents=True, exist_ok=True)
     # A trial that has a result is run anew, whatever checkpoint it kept.
     goes_on = (directory / CHECKPOINT).exists() and not (directory / RESULT).exists()
-    kept = (EVENTS, EPOCHS, TRACE, CHECKPOINT, CLOCK) if goes_on else ()
+    kept = (EVENTS, EPOCHS, TRACE, CHECKPOINT, CLOCK, LOG) if goes_on else ()
     _clear(directory, LOCK, *kept)
     (directory / CONFIG).write_text(trial.config, encoding="utf-8")
     result = blank_result(trial, attempts)
@@ -77,7 +77,7 @@ def run_trial(
                 outcome = measure(trial, settings, directory, report, stop)
             except CheckpointError as error:
                 logging.getLogger(__name__).warning("%s Training starts anew.", error)
-                _clear(directory, LOCK, CONFIG, PROGRESS)
+                _clear(directory, LOCK, CONFIG, PROGRESS, LOG)
                 outcome = measure(trial, settings, directory, report, stop)
             result.update(outcome)
             result["status"] = "ok"

@@ -17,7 +17,7 @@ Report = Callable[[Mapping[str, Any]], None]
 ARTEFACT, CONFIG, OPERATIVE = DEFAULT_NAME, "config.gin", "operative.gin"
 PROGRESS, LOCK = "progress.json", ".lock"
 EVENTS, EPOCHS, CHECKPOINT, CLOCK = "events", "epochs.csv", "checkpoint", "clock.json"
-TRAINED, BENCHMARK = "trained.lpz", "benchmark.csv"
+TRAINED, BENCHMARK, LOG = "trained.lpz", "benchmark.csv", "log.txt"
 """Names of files and folders in a trial's directory; `docs/architecture.md` says what each is."""
 
 

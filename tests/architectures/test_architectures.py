@@ -2,8 +2,9 @@
 
 `lossless` keeps each weight exactly, and `uniform` rounds it by a fixed step. With each, a model is saved,
 loaded into one that the same code builds anew, written to Keras's own file, and exported. The exports are
-shared out between the two (`EXPORTS`), since both decode in graphs that are made in the same way; of Keras's
-applications, which cost the most, a few are made. `make test` exports nothing here.
+shared out between the two (`EXPORTS`), since both decode in graphs that are made in the same way. Keras's
+applications, which cost the most, go through forms and files with `lossless`, and through exports with
+`uniform`. `make test` exports nothing here.
 
 What Keras or TensorFlow Lite itself cannot hold stands in an architecture's `limits`; that both refuse it is
 checked. A fault of ours that is known stands in `KNOWN`, and the test fails once it is mended.
@@ -76,23 +77,27 @@ def check(case: Case, steps: Iterable[tuple[str, Step]]) -> None:
         raise AssertionError("\n".join(problems)) from first
 
 
-def cases(entries: Iterable[Architecture]) -> pytest.MarkDecorator:
+def cases(of_slow: str) -> pytest.MarkDecorator:
+    """Each architecture with each algorithm; the slow ones, whose cost is tracing, with `of_slow` alone."""
     return pytest.mark.parametrize(
-        "architecture",
-        [pytest.param(x, id=x.name, marks=[pytest.mark.slow] if x.slow else []) for x in entries],
+        "architecture, algorithm",
+        [
+            pytest.param(one, name, id=f"{one.name}-{name}", marks=[pytest.mark.slow] if one.slow else [])
+            for one in ZOO.values()
+            for name in ALGORITHMS
+            if not one.slow or name == of_slow
+        ],
     )
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@cases(ZOO.values())
+@cases(of_slow="lossless")
 def test_forms_and_files(architecture: Architecture, algorithm: str, tmp_path: Path):
     case = made(architecture, algorithm, tmp_path)
     check(case, forms(case))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@cases(ZOO.values())
+@cases(of_slow="uniform")
 def test_exports(architecture: Architecture, algorithm: str, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(tflite_constants, "SMALL", 8)  # so that the zoo's small weights are decoded, too
     case = made(architecture, algorithm, tmp_path)

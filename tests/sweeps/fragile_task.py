@@ -29,8 +29,9 @@ class Fragile(Digits):
 
     Attributes:
       fault: what happens in training: `killed`, `killed once`, `native` (the C library finds its heap
-        damaged), `exit`, `sys.exit`, `raise`, `nan`, `no data`, or nothing. `native evaluation` breaks down
-        later. With `wobbly`, the model has layers that are random or have weights that are not trained.
+        damaged), `exit`, `sys.exit`, `raise`, `nan`, `no data`, `hangs` (it sleeps for ever), `hungry` (it
+        takes all memory), `talks` (it prints 100 MB), or nothing. `native evaluation` breaks down later.
+        With `wobbly`, the model has layers that are random or have weights that are not trained.
       log: a file that gets a line whenever training starts.
       seconds: extra time that training takes.
     """
@@ -76,6 +77,18 @@ class Fragile(Digits):
             sys.exit(0)
         if self.fault == "exit":
             os._exit(7)
+        if self.fault == "hangs":
+            time.sleep(10_000)
+        if self.fault == "hungry":
+            eaten = []
+            while True:
+                eaten.append(bytearray(b"x") * 100_000_000)
+                time.sleep(0.1)
+        if self.fault == "talks":
+            print("from Python")
+            for _ in range(100):
+                os.write(1, b"from native code\n" * 60_000)
+            print("and the end")
         if self.fault == "raise":
             raise ZeroDivisionError("as told")
         if self.fault == "no data":
