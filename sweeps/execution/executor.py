@@ -51,10 +51,12 @@ class Executor(abc.ABC):
       name: set by the registry.
       in_this_process: whether jobs run in the process that submits them, which knows the algorithms that a
         notebook's cell has defined.
+      keeps_limits: whether it kills a trial that oversteps `job.limits`, and says so as its death.
     """
 
     name: ClassVar[str] = ""
     in_this_process: ClassVar[bool] = False
+    keeps_limits: ClassVar[bool] = False
     capacity: int
 
     @abc.abstractmethod

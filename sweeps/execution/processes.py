@@ -28,6 +28,8 @@ MAX_TRIALS = 20
 class Processes(Executor):
     """Runs trials on this machine, in worker processes that share its cores."""
 
+    keeps_limits = True
+
     def __init__(self, workers: int | None, jobs: int):
         wanted = min(MOST_WORKERS, cores()) if workers is None else workers
         self.capacity = max(1, min(wanted, jobs))

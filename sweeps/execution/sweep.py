@@ -128,10 +128,10 @@ def run_plan(
     name, workers = _chosen(executor, workers)
     cls = executors.get(name)
     limits = limits or Limits()
-    if limits.of_trials and cls.in_this_process:
+    if limits.of_trials and not cls.keeps_limits:
         raise ValueError(
-            f"trial_timeout and trial_memory are for trials in processes of their own; the executor {name!r} "
-            "has none."
+            f"trial_timeout and trial_memory mean nothing to the executor {name!r}: it does not watch trials. "
+            f"Take the executor {EXECUTOR!r}."
         )
     out = Path(out) if out is not None else Path("runs") / planned.name
     out.mkdir(parents=True, exist_ok=True)
