@@ -130,8 +130,8 @@ def run_plan(
     limits = limits or Limits()
     if limits.of_trials and not cls.keeps_limits:
         raise ValueError(
-            f"trial_timeout and trial_memory mean nothing to the executor {name!r}: it does not watch trials. "
-            f"Take the executor {EXECUTOR!r}."
+            f"trial_timeout and trial_memory mean nothing to the executor {name!r}: it does not watch trials "
+            f"as {EXECUTOR!r} does."
         )
     out = Path(out) if out is not None else Path("runs") / planned.name
     out.mkdir(parents=True, exist_ok=True)

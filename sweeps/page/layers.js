@@ -22,7 +22,7 @@ LP.renderLayers = () => {
   const several = new Set([...groups.values()].map(([t]) => JSON.stringify(t.overrides))).size > 1;
   const points = [...groups.values()].map((own) => ({
     lmbda: own[0].lmbda, size: LP.mean(own.map((t) => t.size_bytes)), weights: new Map(meanWeights(own)),
-    name: LP.number(own[0].lmbda, 4) + (several ? ` ${LP.settingsText(own[0].overrides)}` : ""),
+    name: LP.number(own[0].lmbda, 4), settings: several ? LP.settingsText(own[0].overrides) : "",
   })).sort((a, b) => a.lmbda - b.lmbda || b.size - a.size).slice(0, 60);
   const names = unique(points.map((point) => point.name));
   const paths = [...new Set(points.flatMap((point) => [...point.weights.keys()]))];
@@ -43,10 +43,11 @@ LP.renderLayers = () => {
     texttemplate: points.length * counted.length <= 400 ? "%{text}" : "", hovertemplate: "%{y}, λ %{x}: %{text} bits<extra></extra>", colorscale: "Viridis", showscale: false }],
   { title: { text: "bits per element", font: { size: 13 } }, height: 110 + 24 * counted.length, xaxis: { type: "category", title: { text: "λ" } }, yaxis: { autorange: "reversed" }, margin: { l: 10, r: 10, t: 40, b: 45 } });
   LP.fill("layers-table", LP.make("details", {}, LP.make("summary", {}, "The same as a table"), LP.make("div", { class: "scroll" },
-    LP.table("Bits per element", ["weight", ...names.map((n) => `λ ${n}`)], counted.map((path, i) => [path, ...bits[i].map((v) => LP.number(v, 3))])))));
+    LP.table("Bits per element", ["weight", ...points.map((point) => `λ ${point.name} ${point.settings}`)], counted.map((path, i) => [path, ...bits[i].map((v) => LP.number(v, 3))])))));
 
   function bar(name, values, color, shape) {
-    return { type: "bar", name: LP.safe(name), x: names, y: values, marker: { color, pattern: { shape } }, hovertemplate: `${LP.safe(name).replace(/[%{}]/g, "")}: %{y:.0f} bytes<extra></extra>` };
+    return { type: "bar", name: LP.safe(name), x: names, y: values, marker: { color, pattern: { shape } }, hoverinfo: "text", textposition: "none",
+      text: values.map((v, i) => LP.safe(`${name}: ${LP.number(Math.round(v))} bytes at λ = ${points[i].name} ${points[i].settings}`)) };
   }
   function meanWeights(own) {
     const all = own.map((trial) => new Map(LP.weightsOf(trial)));
