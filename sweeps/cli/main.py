@@ -132,6 +132,7 @@ def sweep(
     trial_memory: str | None,
     max_hours: float | None,
     fail_fast: bool,
+    gpus_per_trial: float | None,
 ) -> None:
     """Runs the trials of a sweep that have no result yet.
 
@@ -153,6 +154,7 @@ def sweep(
         trial_memory=None if trial_memory is None else bytes_of("--trial-memory", trial_memory),
         max_hours=max_hours,
         fail_fast=fail_fast,
+        gpus_per_trial=gpus_per_trial,
     )
     planned = plan(sweep, bindings)
     directory = Path(out) if out else Path("runs") / planned.name

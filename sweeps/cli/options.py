@@ -76,6 +76,9 @@ def seconds_of(option: str, text: str) -> float:
 def limit_options(command: Any) -> Any:
     """Adds the options that bound trials and the sweep; the command gets what `limits_of` takes."""
     for option in (
+        click.option(
+            "--gpus-per-trial", type=float, help="GPUs that a trial sees; 0.5: two trials share one."
+        ),
         click.option("--fail-fast", is_flag=True, help="Stops at the first trial that fails."),
         click.option("--max-hours", type=float, help="Stops the sweep then; the same command goes on."),
         click.option("--trial-memory", metavar="N", help="Kills a trial with more in memory, such as 8GB."),

@@ -51,11 +51,13 @@ class Executor(abc.ABC):
       name: set by the registry.
       in_this_process: whether jobs run in the process that submits them, which knows the algorithms that a
         notebook's cell has defined.
+      gives_gpus: whether it takes `gpus_per_trial`, a number or None, besides.
       keeps_limits: whether it kills a trial that oversteps `job.limits`, and says so as its death.
     """
 
     name: ClassVar[str] = ""
     in_this_process: ClassVar[bool] = False
+    gives_gpus: ClassVar[bool] = False
     keeps_limits: ClassVar[bool] = False
     capacity: int
 

@@ -1,4 +1,4 @@
-"""Bounds what a sweep and its trials may take: time, memory, output."""
+"""Bounds what a sweep and its trials may take: time, memory, GPUs, output."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Limits:
         before it takes the next trial.
       max_hours: after so many, a sweep stops. What has not ended goes on with the next call.
       fail_fast: whether a sweep stops at its first failed trial.
+      gpus_per_trial: how many of this machine's GPUs a trial sees; of a fraction, several trials share one.
 
     Raises:
       ValueError: for a number that is not above 0.
@@ -36,9 +37,10 @@ class Limits:
     trial_memory: float | None = None
     max_hours: float | None = None
     fail_fast: bool = False
+    gpus_per_trial: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("trial_timeout", "trial_memory", "max_hours"):
+        for name in ("trial_timeout", "trial_memory", "max_hours", "gpus_per_trial"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value!r}; give a finite number above 0.")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import connection as mp_connection
 from pathlib import Path
 from typing import Any
 
+from ..environment import gpu_shares, visible_gpus
 from ..trial.trial import PROGRESS
 from ..worker_process import ONEDNN, Death, Worker
 from .executor import Executor, Outcome, executors
 from .job import ExecutionError, Job, attempt
 from .limits import Limits, TrialLog, resident_bytes
 
+DEVICES = "CUDA_VISIBLE_DEVICES"
 MOST_WORKERS = 4
 """Most workers by default: one for each core, up to this, as each has TensorFlow in memory."""
 LOOK_SECONDS = 1.0
@@ -26,15 +28,29 @@ MAX_TRIALS = 20
 
 @executors.register("processes")
 class Processes(Executor):
-    """Runs trials on this machine, in worker processes that share its cores."""
+    """Runs trials on this machine, in worker processes that share its cores and its GPUs.
 
-    keeps_limits = True
+    Each worker sees its own GPUs alone. Where there are some, there is a worker for each by default.
+    """
 
-    def __init__(self, workers: int | None, jobs: int):
-        wanted = min(MOST_WORKERS, cores()) if workers is None else workers
+    keeps_limits = gives_gpus = True
+
+    def __init__(self, workers: int | None, jobs: int, gpus_per_trial: float | None = None):
+        gpus = visible_gpus()
+        if gpus_per_trial is not None:
+            shares = gpu_shares(gpus, gpus_per_trial)
+            if workers is not None and workers > len(shares):
+                raise ValueError(
+                    f"workers is {workers}, but {len(gpus)} GPUs with gpus_per_trial = {gpus_per_trial:g} "
+                    f"are enough for {len(shares)}."
+                )
+        else:
+            shares = gpus  # of more workers, several share one
+        wanted = (len(shares) or min(MOST_WORKERS, cores())) if workers is None else workers
         self.capacity = max(1, min(wanted, jobs))
         threads = max(1, cores() // self.capacity)
-        self._workers = [_Trials(threads) for _ in range(self.capacity)]
+        own = [{DEVICES: shares[i % len(shares)]} if shares else {} for i in range(self.capacity)]
+        self._workers = [_Trials(threads, devices) for devices in own]
 
     def submit(self, job: Job) -> None:
         next(worker for worker in self._workers if worker.job is None).start(job)
@@ -73,8 +89,8 @@ class _Trials:
     Its process is replaced after `MAX_TRIALS`, and where a trial wants oneDNN otherwise than the last one.
     """
 
-    def __init__(self, threads: int):
-        self._threads = threads
+    def __init__(self, threads: int, devices: Mapping[str, str]):
+        self._threads, self._devices = threads, devices
         self._worker = self._made(None)
         self._count = 0
         self._onednn: bool | None = None
@@ -82,7 +98,7 @@ class _Trials:
         self.job: Job | None = None
 
     def _made(self, onednn: bool | None) -> Worker:
-        own = {} if onednn is None else {ONEDNN: str(int(onednn))}
+        own = {**self._devices, **({} if onednn is None else {ONEDNN: str(int(onednn))})}
         return Worker(attempt, ExecutionError, self._threads, own)
 
     def start(self, job: Job) -> None:

@@ -135,6 +135,8 @@ def run_plan(
         )
     out = Path(out) if out is not None else Path("runs") / planned.name
     out.mkdir(parents=True, exist_ok=True)
+    if limits.gpus_per_trial is not None and not cls.gives_gpus:
+        raise ValueError(f"gpus_per_trial means nothing to the executor {name!r}; {EXECUTOR!r} gives GPUs.")
     jobs = [dataclasses.replace(job, limits=limits) for job in _jobs(planned, out, retry_failed, retry_stale)]
     if not cls.in_this_process:
         _check_importable(job.trial for job in jobs)
@@ -142,7 +144,8 @@ def run_plan(
     waiting = {job.directory: job.trial for job in jobs}
     with show(waiting, len(planned.trials)) as watch, data_folder(data_dir):
         if jobs:
-            run_jobs(jobs, cls(workers, len(jobs)), watch, until, limits.fail_fast)
+            given = {"gpus_per_trial": limits.gpus_per_trial} if cls.gives_gpus else {}
+            run_jobs(jobs, cls(workers, len(jobs), **given), watch, until, limits.fail_fast)
     frame = load_results(out)
     in_plan = frame["identity"].isin([trial.identity for trial in planned.trials])
     return frame[in_plan].reset_index(drop=True)

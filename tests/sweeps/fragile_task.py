@@ -30,8 +30,9 @@ class Fragile(Digits):
     Attributes:
       fault: what happens in training: `killed`, `killed once`, `native` (the C library finds its heap
         damaged), `exit`, `sys.exit`, `raise`, `nan`, `no data`, `hangs` (it sleeps for ever), `hungry` (it
-        takes all memory), `talks` (it prints 100 MB), or nothing. `native evaluation` breaks down later.
-        With `wobbly`, the model has layers that are random or have weights that are not trained.
+        takes all memory), `talks` (it prints 100 MB), `devices` (it logs the GPUs it sees), or nothing.
+        `native evaluation` breaks down later. With `wobbly`, the model has layers that are random or have
+        weights that are not trained.
       log: a file that gets a line whenever training starts.
       seconds: extra time that training takes.
     """
@@ -77,6 +78,9 @@ class Fragile(Digits):
             sys.exit(0)
         if self.fault == "exit":
             os._exit(7)
+        if self.fault == "devices":
+            with Path(self.log).open("a") as file:
+                file.write(f"GPUs {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
         if self.fault == "hangs":
             time.sleep(10_000)
         if self.fault == "hungry":
