@@ -30,7 +30,7 @@ class Fragile(Digits):
     Attributes:
       fault: what happens in training: `killed`, `killed once`, `native` (the C library finds its heap
         damaged), `exit`, `sys.exit`, `raise`, `nan`, `no data`, `hangs` (it sleeps for ever), `hungry` (it
-        takes all memory), `talks` (it prints 100 MB), `devices` (it logs the GPUs it sees), or nothing.
+        takes all memory), `talks` (it prints 20 MB), `devices` (it logs the GPUs it sees), or nothing.
         `native evaluation` breaks down later. With `wobbly`, the model has layers that are random or have
         weights that are not trained.
       log: a file that gets a line whenever training starts.
@@ -90,7 +90,7 @@ class Fragile(Digits):
                 time.sleep(0.1)
         if self.fault == "talks":
             print("from Python")
-            for _ in range(100):
+            for _ in range(20):
                 os.write(1, b"from native code\n" * 60_000)
             print("and the end")
         if self.fault == "raise":

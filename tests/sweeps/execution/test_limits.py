@@ -44,7 +44,7 @@ def run(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_each_runaway_ends_as_a_row_and_the_rest_finishes(tmp_path):
     """The time of a trial counts from when its process is there; each is tried twice."""
     path = write_sweep(tmp_path, ["hangs", "hungry", "talks", ""])
-    done = run(path, "--workers", "2", "--trial-timeout", "10s", "--trial-memory", "1.5GB")
+    done = run(path, "--workers", "2", "--trial-timeout", "20s", "--trial-memory", "1.5GB")
     assert done.returncode == 1, done.stderr[-2000:]
     from lambdapress.sweeps.results.frames import load_results
 
