@@ -153,17 +153,22 @@ def _tasks(frame: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Any]:
 
 
 def _metrics(trials: pd.DataFrame) -> dict[str, Any]:
-    """Returns the direction, unit and splits of each metric that a task's finished trials have."""
-    if trials.empty:
-        return {}
-    try:
-        known = read_result(Path(trials["directory"].iloc[0]) / RESULT)["metrics"] or {}
-    except ResultError:  # gone since
-        return {}
-    return {
-        name: {"direction": one["direction"], "unit": one["unit"], "splits": list(one["value"])}
-        for name, one in known.items()
-    }
+    """Returns the direction, unit and splits of each metric that some of a task's finished trials have."""
+    splits: dict[str, list[str]] = {}
+    having: dict[str, str] = {}
+    for column in trials.columns:
+        if column.startswith(METRIC) and trials[column].notna().any():
+            name, _, split = column.removeprefix(METRIC).rpartition(":")
+            splits.setdefault(name, []).append(split)
+            having.setdefault(name, trials["directory"][trials[column].notna()].iloc[0])
+    found = {}
+    for name, directory in having.items():
+        try:
+            known = (read_result(Path(directory) / RESULT)["metrics"] or {})[name]
+        except (ResultError, KeyError):  # gone since, or written anew
+            continue
+        found[name] = {"direction": known["direction"], "unit": known["unit"], "splits": splits[name]}
+    return found
 
 
 def _environments(frame: pd.DataFrame) -> tuple[list[int], list[dict[str, str]]]:

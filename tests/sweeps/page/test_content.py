@@ -38,6 +38,17 @@ def test_of_many_curves_the_telling_ones_are_compared(tmp_path):
     assert "power_law" in names and len(names) <= MOST_CURVES
 
 
+def test_a_metric_that_only_some_trials_have_can_be_chosen(tmp_path):
+    made_sweep(tmp_path, 6)
+    late = result("made", "epr", 5.0, 0, "e" * 16)
+    late["metrics"]["top_5"] = {"direction": "higher", "unit": "%", "value": {"test": 0.99}}
+    write(tmp_path, late)
+    metrics = content(tmp_path)["tasks"]["made"]["metrics"]
+    assert set(metrics) == {"accuracy", "nll", "top_5"}
+    assert metrics["top_5"] == {"direction": "higher", "unit": "%", "splits": ["test"]}
+    assert metrics["nll"]["direction"] == "lower"
+
+
 def test_a_benchmarked_trial_has_a_latency(tmp_path):
     for number, text in enumerate(
         (
