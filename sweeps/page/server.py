@@ -18,7 +18,7 @@ from typing import Any
 from ..results.schema import RESULT, ResultError
 from ..trial.trial import PROGRESS
 from .content import Content, content
-from .html import as_script_text, page
+from .html import ReportError, as_script_text, page
 
 _FRESH = 600.0
 """Seconds for which a trial counts as running after it last said something."""
@@ -100,8 +100,7 @@ def serve(
       metric: the metric to begin with.
 
     Raises:
-      OSError: where it cannot listen there.
-      ReportError: where plotly is not installed.
+      ReportError: where plotly is not installed, and where nothing can listen there.
     """
     page({"title": ""})
     watched, secret = Watched(directory, metric), secrets.token_urlsafe(_SECRET_BYTES)
@@ -146,7 +145,13 @@ def serve(
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Prints nothing: each page asks every few seconds."""
 
-    server = http.server.ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = http.server.ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:  # also a name that cannot be looked up
+        raise ReportError(
+            f"host is {host!r}, port {port}: nothing can listen there ({error.strerror}). Give an address of "
+            "this machine, and a port that is free."
+        ) from error
     server.daemon_threads = True
     shown = f"[{host}]" if ":" in host else host
     return server, f"http://{shown}:{server.server_address[1]}/{secret}/"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from made_results import made_sweep, result, write
 
+from lambdapress.sweeps.page.html import ReportError
 from lambdapress.sweeps.page.server import serve
 
 
@@ -41,6 +42,12 @@ def test_it_listens_on_this_machine_alone_and_wants_the_secret(served):
     assert get(address, parts.path)[0] == 200
     for path in ("/", "/state", "/wrong/", parts.path[:-2] + "/", "/../result.json", "//"):
         assert get(address, path)[0] == 404
+
+
+def test_where_nothing_can_listen_it_says_so(tmp_path):
+    for host in ("192.0.2.1", "no.such.host.invalid"):
+        with pytest.raises(ReportError, match=f"host is '{host}', port 0: nothing can listen there"):
+            serve(tmp_path, host)
 
 
 def test_no_file_is_served(served):
