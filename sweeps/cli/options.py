@@ -73,6 +73,18 @@ def seconds_of(option: str, text: str) -> float:
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
+def parts_of(option: str, text: str) -> tuple[int, int]:
+    """Reads two integers such as `2/8`.
+
+    Raises:
+      ValueError: for another text.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,6})/([0-9]{1,6})\s*", text)
+    if match is None:
+        raise ValueError(f"{option} is {text!r}; give two numbers, such as 2/8.")
+    return int(match[1]), int(match[2])
+
+
 def limit_options(command: Any) -> Any:
     """Adds the options that bound trials and the sweep; the command gets what `limits_of` takes."""
     for option in (

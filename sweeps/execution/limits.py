@@ -1,4 +1,4 @@
-"""Bounds what a sweep and its trials may take: time, memory, GPUs, output."""
+"""Bounds what a sweep and its trials may take: time, memory, GPUs, output; and shares of a plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import math
 import os
 from pathlib import Path
 
-from ..trial.trial import LOG
+from ..plan.plan import Plan
+from ..trial.trial import LOG, Trial
 
 MOST_LOGGED = 1_000_000
 """A trial's log holds so many bytes; what is printed beyond is lost."""
@@ -49,6 +50,49 @@ class Limits:
     def of_trials(self) -> bool:
         """True if single trials are watched, for which they must run in processes of their own."""
         return self.trial_timeout is not None or self.trial_memory is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Names one of several equal shares of a plan.
+
+    Attributes:
+      number: which, from 1.
+      count: how many shares there are.
+
+    Raises:
+      ValueError: for a share that is none of them.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(f"shard is {self.number}/{self.count}; give one from 1/{self.count} on.")
+
+    def trials(self, planned: Plan) -> set[Trial]:
+        """Returns the share's trials; those that start from one another are in the same.
+
+        Raises:
+          ValueError: for a plan that adds trials by their results, and for one with fewer groups than shares.
+        """
+        if planned.refine or planned.search_trials:
+            raise ValueError("shard: a sweep with refine or search adds trials by all results; run it whole.")
+        groups = {trial: _first(trial) for trial in planned.trials}
+        place = {first: i for i, first in enumerate(dict.fromkeys(groups.values()))}
+        if len(place) < self.count:
+            raise ValueError(
+                f"shard is {self.number}/{self.count}, but the plan has {len(place)} trials or groups of "
+                "trials that start from one another; give at most as many shares."
+            )
+        return {trial for trial, first in groups.items() if place[first] % self.count == self.number - 1}
+
+
+def _first(trial: Trial) -> Trial:
+    while trial.parent is not None:
+        trial = trial.parent
+    return trial
 
 
 def resident_bytes(pid: int) -> int:

@@ -21,7 +21,7 @@ from . import progress
 from .executor import executors, run_jobs
 from .further import run_further
 from .job import Job
-from .limits import Limits
+from .limits import Limits, Shard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,7 @@ def run_sweep(
     retry_failed: bool = False,
     retry_stale: bool = False,
     limits: Limits | None = None,
+    shard: Shard | None = None,
 ) -> pd.DataFrame:
     """Runs every trial of a sweep that has no result yet.
 
@@ -62,6 +63,7 @@ def run_sweep(
       retry_failed: whether trials recorded as failed are run again.
       retry_stale: whether trials whose algorithm's code in this package has changed since are run again.
       limits: when trials, or the sweep, are cut off.
+      shard: runs this share of the trials alone.
 
     Returns:
       One row for each trial of this sweep, as from `load_results`.
@@ -84,6 +86,7 @@ def run_sweep(
         retry_failed=retry_failed,
         retry_stale=retry_stale,
         limits=limits,
+        shard=shard,
     )
 
 
@@ -120,6 +123,7 @@ def run_plan(
     retry_failed: bool = False,
     retry_stale: bool = False,
     limits: Limits | None = None,
+    shard: Shard | None = None,
     until: float | None = None,
 ) -> pd.DataFrame:
     """Runs a plan, with the arguments and errors of `run_sweep`; `until` is as in `run_jobs`."""
@@ -137,7 +141,9 @@ def run_plan(
     out.mkdir(parents=True, exist_ok=True)
     if limits.gpus_per_trial is not None and not cls.gives_gpus:
         raise ValueError(f"gpus_per_trial means nothing to the executor {name!r}; {EXECUTOR!r} gives GPUs.")
-    jobs = [dataclasses.replace(job, limits=limits) for job in _jobs(planned, out, retry_failed, retry_stale)]
+    ours = set(planned.trials) if shard is None else shard.trials(planned)
+    jobs = _jobs(planned, out, retry_failed, retry_stale)
+    jobs = [dataclasses.replace(job, limits=limits) for job in jobs if job.trial in ours]
     if not cls.in_this_process:
         _check_importable(job.trial for job in jobs)
     show = progress.Bars if sys.stdout.isatty() else progress.Lines

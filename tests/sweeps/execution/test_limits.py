@@ -14,10 +14,11 @@ from click.testing import CliRunner
 
 from lambdapress.sweeps import Sweep, run_sweep
 from lambdapress.sweeps.cli.main import main
-from lambdapress.sweeps.cli.options import bytes_of, seconds_of
+from lambdapress.sweeps.cli.options import bytes_of, parts_of, seconds_of
 from lambdapress.sweeps.execution.clean import CleanError, unnamed
 from lambdapress.sweeps.execution.job import ExecutionError
-from lambdapress.sweeps.execution.limits import MOST_LOGGED, MOST_SHOWN, Limits, TrialLog
+from lambdapress.sweeps.execution.limits import MOST_LOGGED, MOST_SHOWN, Limits, Shard, TrialLog
+from lambdapress.sweeps.plan.plan import plan
 from lambdapress.sweeps.trial.trial import LOCK, LOG
 
 COMMAND = [sys.executable, "-c", "from lambdapress.sweeps.cli.main import main; main()"]
@@ -144,3 +145,31 @@ def test_what_a_refined_sweep_has_added_stays(tmp_path):
     (Path(frame["directory"].iloc[0]) / "result.json").unlink()
     with pytest.raises(CleanError, match="1 of them are missing: run it to its end"):
         unnamed(out, [str(path)], SHORT)
+
+
+def test_shards_are_the_plan_and_keep_families_together():
+    sweep = Sweep(["digits"], ["none", "epr", "uniform"], [0.1, 1.0], [0, 1, 2], start="baseline")
+    planned = plan(sweep, SHORT)
+    shares = [Shard(i, 3).trials(planned) for i in (1, 2, 3)]
+    assert set().union(*shares) == set(planned.trials)
+    assert sum(map(len, shares)) == len(planned.trials) and {len(share) for share in shares} == {5}
+    for share in shares:
+        assert all(trial.parent is None or trial.parent in share for trial in share)
+    with pytest.raises(ValueError, match="shard is 1/4, but the plan has 3 trials or groups"):
+        Shard(1, 4).trials(planned)
+    with pytest.raises(ValueError, match="run it whole"):
+        Shard(1, 2).trials(plan(Sweep(["digits"], ["epr"], [0.1, 1.0], refine=1), SHORT))
+    for number, count in ((0, 2), (3, 2)):
+        with pytest.raises(ValueError, match=f"shard is {number}/{count}"):
+            Shard(number, count)
+    with pytest.raises(ValueError, match="--shard is '1'; give two numbers, such as 2/8"):
+        parts_of("--shard", "1")
+
+
+def test_two_shards_make_the_table_of_the_whole(tmp_path):
+    sweep = Sweep(["digits"], ["none", "half"], seeds=[0, 1])
+    for number in (1, 2):
+        frame = run_sweep(sweep, tmp_path, executor="here", gin=SHORT, shard=Shard(number, 2))
+        assert len(frame) == 2 * number
+    whole = plan(sweep, SHORT)
+    assert set(frame["identity"]) == {trial.identity for trial in whole.trials}

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from lambdapress.framework.task import tasks
 from lambdapress.framework.training import checkpoint
-from lambdapress.sweeps.cli.main import _report
+from lambdapress.sweeps.cli.run import _report
 from lambdapress.sweeps.execution.sweep import run_plan, states
 from lambdapress.sweeps.plan.definition import Sweep
 from lambdapress.sweeps.plan.plan import Plan, plan
