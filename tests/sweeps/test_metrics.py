@@ -19,7 +19,7 @@ SWEEPS = {
 sweep.tasks = ['markov_language']
 sweep.algorithms = ['none', 'uniform', 'power_law']
 sweep.lmbdas = {'uniform': [0.01, 1.0, 20.0], 'power_law': [0.0003, 0.003]}
-sweep.seeds = [0, 1]
+sweep.seeds = [0]
 markov_language.epochs = 1
 """,
     "retrieval": """

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from lambdapress.sweeps.cli.main import main
-from lambdapress.sweeps.cli.points import _bytes
+from lambdapress.sweeps.cli.options import bytes_of
 from lambdapress.sweeps.execution import sweep as execution
 from lambdapress.sweeps.execution.find import FindError, Target, find
 from lambdapress.tasks.digits import Digits
@@ -84,7 +84,13 @@ def test_a_target_is_one_number(values):
 
 
 def test_sizes_are_read_as_people_write_them():
-    assert [_bytes(text) for text in ("20000", "20kB", "1.5 MB", ".5k", "7 B")] == [20e3, 20e3, 1.5e6, 500, 7]
+    assert [bytes_of("--max-bytes", text) for text in ("20000", "20kB", "1.5 MB", ".5k", "7 B")] == [
+        20e3,
+        20e3,
+        1.5e6,
+        500,
+        7,
+    ]
     for text in ("", "20 kilobytes", "-3", "1e3", "kB"):
         with pytest.raises(ValueError, match="--max-bytes is"):
-            _bytes(text)
+            bytes_of("--max-bytes", text)

@@ -23,8 +23,8 @@ SEARCH = {
 
 
 def sweep(**more) -> Sweep:
-    arguments = {"search": SEARCH, "search_trials": 6, "start": "baseline", **more}
-    return Sweep(["digits"], ["none", "uniform"], [0.01, 3.0], [0, 1], **arguments)
+    arguments = {"search": SEARCH, "search_trials": 5, "start": "baseline", **more}
+    return Sweep(["digits"], ["none", "uniform"], [0.01, 3.0], **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,13 @@ def finished(tmp_path_factory):
     return out, run_sweep(sweep(), out, executor="here", gin=SHORT)
 
 
-def test_every_setting_runs_with_every_seed(finished):
+def test_every_setting_runs_from_the_baseline(finished):
     _, frame = finished
     assert set(frame["status"]) == {"ok"}
     added = frame[frame["gin:digits.learning_rate"].notna()]
-    assert len(added) == 12 and len(frame) == 2 + 4 + 12
-    assert set(added.groupby(["overrides", "lmbda"])["seed"].count()) == {2}
-    baselines = set(frame[frame["algorithm"] == "none"]["identity"])
-    assert set(added["parent"]) == baselines
+    assert len(added) == 5 and len(frame) == 1 + 2 + 5
+    [baseline] = frame[frame["algorithm"] == "none"]["identity"]
+    assert set(added["parent"]) == {baseline}
 
 
 def test_a_rerun_proposes_the_same_and_a_longer_one_goes_on(finished, monkeypatch):
