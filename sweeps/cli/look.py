@@ -35,14 +35,14 @@ def report(
       lambdapress report runs/lenets --published --out lenets.html
     """
     from ..page.write import write_report
-    from ..results import frames
-    from ..results.summary import summarise
 
-    others = None
-    if with_published or against:
-        others = others_of(summarise(frames.load_results(directory, metric)), with_published, against)
     path = write_report(
-        directory, out, metric=metric, others=others, pictures=not no_pictures, data_dir=data_dir
+        directory,
+        out,
+        metric=metric,
+        others=lambda summary: others_of(summary, with_published, against),
+        pictures=not no_pictures,
+        data_dir=data_dir,
     )
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 

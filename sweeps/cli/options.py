@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_BYTES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def gin_option(command: Any) -> Any:
@@ -55,10 +55,7 @@ def bytes_of(option: str, text: str) -> float:
     Raises:
       ValueError: for another text.
     """
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?)b?\s*", text.lower())
-    if match is None:
-        raise ValueError(f"{option} is {text!r}; give a number of bytes, such as 20000, 20kB or 1.5MB.")
-    return float(match[1]) * _UNITS[match[2]]
+    return _scaled(option, text, "([kmg]?)b?", _BYTES, "a number of bytes, such as 20000, 20kB or 1.5MB")
 
 
 def seconds_of(option: str, text: str) -> float:
@@ -67,10 +64,14 @@ def seconds_of(option: str, text: str) -> float:
     Raises:
       ValueError: for another text.
     """
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text.lower())
+    return _scaled(option, text, "([smh]?)", _SECONDS, "a time, such as 90s, 30m or 1.5h")
+
+
+def _scaled(option: str, text: str, unit: str, factors: dict[str, float], wanted: str) -> float:
+    match = re.fullmatch(rf"\s*([0-9]*\.?[0-9]+)\s*{unit}\s*", text.lower())
     if match is None:
-        raise ValueError(f"{option} is {text!r}; give a time, such as 90s, 30m or 1.5h.")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+        raise ValueError(f"{option} is {text!r}; give {wanted}.")
+    return float(match[1]) * factors[match[2]]
 
 
 def parts_of(option: str, text: str) -> tuple[int, int]:
@@ -86,7 +87,7 @@ def parts_of(option: str, text: str) -> tuple[int, int]:
 
 
 def limit_options(command: Any) -> Any:
-    """Adds the options that bound trials and the sweep; the command gets what `limits_of` takes."""
+    """Adds the options that bound trials and the sweep; the command gets them under `Limits`' names."""
     for option in (
         click.option(
             "--gpus-per-trial", type=float, help="GPUs that a trial sees; 0.5: two trials share one."

@@ -16,10 +16,10 @@ import pandas as pd
 import scipy.stats
 
 from ..report.styles import COLORS, COLORS_ON_DARK, curve_styles, shared
-from ..results.frames import ENVIRONMENT, METRIC, load_results, uncompressed
+from ..results.frames import ENVIRONMENT, METRIC, VERSION, flat, load_results, uncompressed
 from ..results.published import of_same_metric
 from ..results.schema import RESULT, ResultError, error_line, read_result
-from ..results.summary import summarise
+from ..results.summary import MEANS, summarise
 from .comparisons import comparisons
 from .details import details, latencies
 
@@ -35,26 +35,19 @@ _FACTS = (
     "parent",
     "stale",
     "size_bytes",
-    "coded_bytes",
-    "estimated_bytes",
-    "float_bytes",
     "ratio",
-    "bits_per_weight",
-    "num_params",
-    "nonzeros",
-    "multiply_adds",
     "train_seconds",
-    "all_train_seconds",
-    "all_epochs",
+    *MEANS,
 )
 """Columns of `load_results` that the page has of each trial."""
 Content = dict[str, Any]
+Others = Callable[[pd.DataFrame], "pd.DataFrame | None"]
 
 
 def content(
     directory: str | os.PathLike,
     metric: str | None = None,
-    others: pd.DataFrame | None = None,
+    others: Others = lambda summary: None,
     more: Callable[[pd.DataFrame], Mapping[str, Any]] = lambda optimal: {},
 ) -> Content:
     """Collects what a report shows of all results below a folder.
@@ -62,7 +55,7 @@ def content(
     Args:
       directory: of a sweep, or of several.
       metric: the metric to begin with; None: each task's main one.
-      others: figures of others, as `published.beside` takes them.
+      others: given the summary, returns figures of others, as `published.beside` takes them, or None.
       more: given the finished trials, the most telling ones first, returns further sections of the page.
 
     Returns:
@@ -76,11 +69,9 @@ def content(
     summary = summarise(frame)
     telling = _telling(frame, summary)
     styles = curve_styles(frame)
-    curves = list(
-        dict.fromkeys(zip(frame["task"], frame["algorithm"], shared(frame["overrides"]), strict=True))
-    )
+    here = list(zip(frame["task"], frame["algorithm"], shared(frame["overrides"]), strict=True))
+    curves = list(dict.fromkeys(here))
     position = {curve: i for i, curve in enumerate(curves)}
-    here = zip(frame["task"], frame["algorithm"], shared(frame["overrides"]), strict=True)
     places, machines = _environments(frame)
     trials = {name: _plain(frame[name]) for name in _FACTS if name in frame}
     trials |= {
@@ -115,7 +106,7 @@ def content(
         "colors": {"light": COLORS, "dark": COLORS_ON_DARK},
         "environments": machines,
         "students_t": [_students_t(n) for n in range(_MOST_SEEDS)],
-        "published": _published(summary, others),
+        "published": _published(summary, others(summary)),
         "comparisons": comparisons(frame, summary),
         "latencies": latencies(telling),
         **details(telling),
@@ -173,7 +164,7 @@ def _metrics(trials: pd.DataFrame) -> dict[str, Any]:
 
 def _environments(frame: pd.DataFrame) -> tuple[list[int], list[dict[str, str]]]:
     """Returns each trial's position in a list of where trials ran."""
-    names = [name for name in frame.columns if name.startswith((ENVIRONMENT, "version:"))]
+    names = [name for name in frame.columns if name.startswith((ENVIRONMENT, VERSION))]
     rows = [
         {
             name.partition(":")[2]: str(value)
@@ -189,8 +180,6 @@ def _environments(frame: pd.DataFrame) -> tuple[list[int], list[dict[str, str]]]
 
 
 def _flat(overrides: str) -> dict[str, Any]:
-    from ..results.frames import flat
-
     return {
         name: value if isinstance(value, (str, int, float, bool)) or value is None else json.dumps(value)
         for name, value in flat(json.loads(overrides)).items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,7 @@ def _pictures(folder: Path, positions: np.ndarray, split: str, data_dir: str | N
     if not len(positions):
         return {}
     try:
-        images = next(_images(folder, split, data_dir), None)
+        images = _images(folder, split, data_dir)
     except Exception as error:  # a task's own code reads its data
         _log.warning("The report has no pictures: %s.", str(error).partition("\n")[0].rstrip("."))
         return {}
@@ -138,16 +137,14 @@ def _pictures(folder: Path, positions: np.ndarray, split: str, data_dir: str | N
     }
 
 
-def _images(folder: Path, split: str, data_dir: str | None) -> Iterator[np.ndarray | None]:
-    """Yields a task's images, uint8 `[n, height, width, 1 or 3]`; None where its inputs are no such thing."""
+def _images(folder: Path, split: str, data_dir: str | None) -> np.ndarray | None:
+    """Returns a task's images, uint8 `[n, height, width, 1 or 3]`; None for other inputs."""
     with trial_task(folder, data_dir) as task:
         read = getattr(task, "examples", None)
         if read is None:
-            yield None
-            return
+            return None
         images = np.asarray(read(split).images)
         if images.ndim != 4 or images.shape[-1] not in (1, 3) or max(images.shape[1:3]) > _MOST_PIXELS:
-            yield None
-            return
+            return None
         white = float(getattr(task, "max_value", None) or images.max() or 1)
-        yield np.clip(images.astype(np.float32) * (255 / white), 0, 255).astype(np.uint8)
+        return np.clip(images.astype(np.float32) * (255 / white), 0, 255).astype(np.uint8)

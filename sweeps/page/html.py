@@ -34,7 +34,7 @@ def page(content: Mapping[str, Any], live: bool = False) -> str:
     Raises:
       ReportError: where plotly is not installed.
     """
-    plotly, code = _plotly(), "".join(_part(f"{name}.js") for name in _CODE)
+    plotly, code = plotly_code(), "".join(_part(f"{name}.js") for name in _CODE)
     policy = {
         "default-src": "'none'",
         "script-src": " ".join(f"'sha256-{_digest(script)}'" for script in (plotly, code)),
@@ -67,7 +67,12 @@ def _part(name: str) -> str:
 
 
 @functools.cache
-def _plotly() -> str:
+def plotly_code() -> str:
+    """Returns plotly's code for a page.
+
+    Raises:
+      ReportError: where plotly is not installed.
+    """
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:

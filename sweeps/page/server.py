@@ -18,7 +18,7 @@ from typing import Any
 from ..results.schema import RESULT, ResultError
 from ..trial.trial import PROGRESS
 from .content import Content, content
-from .html import ReportError, as_script_text, page
+from .html import ReportError, as_script_text, page, plotly_code
 
 _FRESH = 600.0
 """Seconds for which a trial counts as running after it last said something."""
@@ -102,7 +102,7 @@ def serve(
     Raises:
       ReportError: where plotly is not installed, and where nothing can listen there.
     """
-    page({"title": ""})
+    plotly_code()
     watched, secret = Watched(directory, metric), secrets.token_urlsafe(_SECRET_BYTES)
 
     class Handler(http.server.BaseHTTPRequestHandler):

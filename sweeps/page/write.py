@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from ...framework.atomic import write_atomically
-from .content import Content, content
+from .content import Content, Others, content
 from .examples import examples
-from .html import page
+from .html import page, plotly_code
 from .integers import histograms
 
 NAME = "report.html"
@@ -22,7 +22,7 @@ def write_report(
     out: str | os.PathLike | None = None,
     *,
     metric: str | None = None,
-    others: pd.DataFrame | None = None,
+    others: Others = lambda summary: None,
     pictures: bool = True,
     data_dir: str | None = None,
 ) -> Path:
@@ -32,7 +32,7 @@ def write_report(
       directory: of a sweep, or of several.
       out: the file [default: `report.html` in the folder].
       metric: the metric to begin with; None: each task's main one.
-      others: figures of others, as `published.beside` takes them.
+      others: given the summary, returns figures of others, as `published.beside` takes them, or None.
       pictures: whether examples are shown as pictures, for which the tasks' data must be here.
       data_dir: sets `TFDS_DATA_DIR` while pictures are read.
 
@@ -44,7 +44,7 @@ def write_report(
       ResultError: as `load_results`.
       OSError: where the file system refuses.
     """
-    page({"title": ""})  # before anything that takes time
+    plotly_code()  # before anything that takes time
     path = Path(out) if out is not None else Path(directory) / NAME
     found = whole_content(directory, metric, others, pictures, data_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def write_report(
 def whole_content(
     directory: str | os.PathLike,
     metric: str | None = None,
-    others: pd.DataFrame | None = None,
+    others: Others = lambda summary: None,
     pictures: bool = True,
     data_dir: str | None = None,
 ) -> Content:

@@ -61,7 +61,6 @@ def curve_styles(rows: pd.DataFrame) -> dict[Curve, CurveStyle]:
 
 def shared(overrides: Iterable[str]) -> list[str]:
     """Returns `curve_of` each; many rows have the same overrides."""
-    known: dict[str, str] = {}
-    return [
-        known.setdefault(text, curve_of(text)) if text not in known else known[text] for text in overrides
-    ]
+    texts = list(overrides)
+    known = {text: curve_of(text) for text in set(texts)}
+    return [known[text] for text in texts]

@@ -52,7 +52,7 @@ def test_without_plotly_it_says_what_to_install(sweep, monkeypatch):
 
     for name in ("plotly", "plotly.offline", "plotly.graph_objects"):
         monkeypatch.setitem(sys.modules, name, None)
-    html._plotly.cache_clear()
+    html.plotly_code.cache_clear()
     for call in (lambda: figure(sweep), lambda: write_report(sweep)):
         with pytest.raises(ReportError, match=r"pip install 'lambdapress\[report\]'"):
             call()
