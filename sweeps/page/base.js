@@ -2,7 +2,7 @@
 // What all parts of the page share: elements, numbers as text, statistics over seeds, Pareto fronts.
 // Texts of results reach the page as text nodes alone, and the pictures escaped.
 
-const LP = { content: null, parts: [] };
+const LP = { content: null };
 
 /** Makes an element; `children` are elements, or texts. */
 LP.make = (tag, attributes = {}, ...children) => {
@@ -62,7 +62,7 @@ LP.bytes = (value) => {
 LP.fixed = (value, places) => (LP.known(value) ? value.toFixed(places).replace("-", "−") : "");
 
 /** Says how a metric is shown: fractions in percent. */
-LP.scale = (unit) => (unit === "%" ? { factor: 100, places: 2, unit: "%" } : { factor: 1, places: 4, unit });
+LP.scale = (unit) => (unit === "%" ? { factor: 100, unit: "%" } : { factor: 1, unit });
 
 LP.shown = (value, scale) =>
   !LP.known(value) ? "" : scale.unit === "%" ? LP.fixed(100 * value, 2) : LP.number(value, 5);

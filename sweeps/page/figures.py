@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..report.metric_axis import MetricAxis
-from ..report.styles import COLORS, curve_styles, shared
+from ..report.styles import COLORS, curve_styles, on, shared
 from ..report.units import metric_scale
 from ..report.units import size as size_text
 from ..results.frames import load_results, uncompressed
@@ -64,16 +64,16 @@ def figure(
         raise ValueError(f"kind is {kind!r}; give one of {', '.join(drawings)}.")
     frame = results if isinstance(results, pd.DataFrame) else load_results(results)
     frame = pd.DataFrame(frame)
-    frame = _only(frame, "task", task, needed=True)
+    frame = _only(frame, "task", task)
     if algorithm is not None or kind == "layers":
         compressed = frame[~uncompressed(frame)] if kind == "layers" else frame
-        frame = _only(compressed, "algorithm", algorithm, needed=True)
+        frame = _only(compressed, "algorithm", algorithm)
     return drawings[kind](frame, x)
 
 
-def _only(frame: pd.DataFrame, column: str, value: str | None, needed: bool) -> pd.DataFrame:
+def _only(frame: pd.DataFrame, column: str, value: str | None) -> pd.DataFrame:
     found = sorted(frame[column].unique())
-    if value is None and (len(found) <= 1 or not needed):
+    if value is None and len(found) <= 1:
         return frame
     if value not in found:
         raise ValueError(f"{column} is {value!r}; the results have {', '.join(found)}.")
@@ -100,7 +100,7 @@ def _tradeoff(frame: pd.DataFrame, x: str) -> go.Figure:
     show = size_text if x.endswith("bytes") else lambda value: f"{value:.4g}"
     drawn = go.Figure()
     for curve, style in curve_styles(summary).items():
-        rows = summary[(summary["algorithm"] == curve[0]) & (summary["curve"] == curve[1])]
+        rows = on(curve, summary)
         rows = rows[~uncompressed(rows)].sort_values("lmbda")
         drawn.add_trace(
             go.Scatter(

@@ -15,10 +15,8 @@ LP.header = () => {
   LP.fill("title", content.title);
   if (!content.version) { LP.fill("about", content.problem || "There is no result yet."); return; }
   for (const trial of LP.trials) counts[trial.status] = (counts[trial.status] ?? 0) + 1;
-  const left = [];
-  if (content.left_out) left.push(`the details of ${content.left_out} trials`);
   LP.fill("about", `${Object.entries(counts).map(([status, n]) => `${n.toLocaleString("en-US")} ${status}`).join(", ")}; written ${content.written} by lambdapress ${content.version}.`
-    + (left.length ? ` To stay small, this page leaves out ${left.join(" and ")}.` : ""));
+    + (content.left_out ? ` To stay small, this page leaves out the details of ${content.left_out} trials.` : ""));
 };
 
 LP.setTheme = (dark) => {

@@ -3,7 +3,7 @@
 
 LP.state = {
   task: null, x: "size_bytes", metric: null, split: null, logX: true, logY: true, trials: true, intervals: true,
-  fronts: true, published: true, hidden: new Set(), settings: {}, low: null, high: null, a: null, b: null,
+  onlyFronts: false, published: true, hidden: new Set(), settings: {}, low: null, high: null, a: null, b: null,
   means: true, sort: { key: null, down: false }, shown: 200, curve: null,
 };
 

@@ -13,15 +13,10 @@ from ..results.frames import VALIDATION, uncompressed
 from ..statistics.pareto import pareto_mask
 from . import units
 from .metric_axis import MetricAxis, log_ticks, view
-from .styles import Curve
+from .styles import Curve, on
 
 _REFERENCE = (0, (4, 3))
 DARK, GREY = "#222222", "#777777"
-
-
-def on(curve: Curve, rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows that are on a curve; `rows` has the columns `algorithm` and `curve`."""
-    return rows[(rows["algorithm"] == curve[0]) & (rows["curve"] == curve[1])]
 
 
 def panel(

@@ -25,8 +25,8 @@ from matplotlib.lines import Line2D
 from ..results.published import of_same_metric
 from ..results.summary import summarise
 from . import units
-from .panel import DARK, GREY, literal, on, panel
-from .styles import COLORS, Curve, curve_styles, shared
+from .panel import DARK, GREY, literal, panel
+from .styles import COLORS, Curve, curve_styles, on, shared
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", (0, (6, 1.5, 1, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (9, 2)))

@@ -59,6 +59,11 @@ def curve_styles(rows: pd.DataFrame) -> dict[Curve, CurveStyle]:
     }
 
 
+def on(curve: Curve, rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows that are on a curve; `rows` has the columns `algorithm` and `curve`."""
+    return rows[(rows["algorithm"] == curve[0]) & (rows["curve"] == curve[1])]
+
+
 def shared(overrides: Iterable[str]) -> list[str]:
     """Returns `curve_of` each; many rows have the same overrides."""
     texts = list(overrides)
